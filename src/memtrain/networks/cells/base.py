@@ -1,0 +1,69 @@
+"""Cell: what every recurrent update has in common, and what a user's own cell must provide."""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from memtrain.networks.memory import MemoryNormalization
+
+
+class Cell(nn.Module, ABC):
+    """A one-step memory update `m_{t+1} = f(m_t, x_{t+1})` (method: section 3).
+
+    A subclass takes these three sizes first, then options of its own with defaults, and defines `step`.
+
+    Args:
+        width: features of a memory token and of the token embedding, D.
+        memory_tokens: tokens of a memory, K.
+        memory_normalization: `rms` or `tanh`: the space that the teacher's memories live in. `step` must return
+            memories of that space: end it in `memtrain.networks.memory.normalize_memory`, unless it stays in
+            (-1, 1) by itself.
+    """
+
+    def __init__(self, width: int, memory_tokens: int, memory_normalization: MemoryNormalization) -> None:
+        super().__init__()
+        self.width, self.memory_tokens = width, memory_tokens
+        self.memory_normalization = memory_normalization
+
+    @abstractmethod
+    def step(self, memory: Tensor, embedding: Tensor) -> Tensor:
+        """One update.
+
+        Args:
+            memory: `m_t`, `[B, K, D]`.
+            embedding: the embedded input `x_{t+1}`, `[B, D]`.
+
+        Returns:
+            `m_{t+1}`, `[B, K, D]`.
+        """
+
+    def rollout(self, memory: Tensor, embeddings: Tensor) -> Tensor:
+        """T updates in a row; override it where a fused kernel computes the same.
+
+        Args:
+            memory: the memory to start from, `[B, K, D]`.
+            embeddings: embedded inputs, `[B, T, D]`.
+
+        Returns:
+            The memories after each of them, `[B, T, K, D]`.
+        """
+        states = []
+        # unbind, not indexing: the backward of indexing writes a whole [B, T, D] gradient at every step.
+        for embedding in embeddings.unbind(1):
+            memory = self.step(memory, embedding)
+            states.append(memory)
+        return torch.stack(states, dim=1)
+
+
+def refuse_rms(cell: str, memory_normalization: MemoryNormalization, accept_rms: bool) -> None:
+    """Refuse a gated cell where memories are RMS-normalised.
+
+    Raises:
+        ValueError: a gated state lies in [-1, 1], so it reaches no RMS-1 memory but sign vectors.
+    """
+    if memory_normalization != "tanh" and not accept_rms:
+        raise ValueError(
+            f"network.memory_normalization is {memory_normalization}, but the gated states of {cell} lie in [-1, 1] and "
+            "cannot reach such memories; set it to tanh."
+        )

@@ -1,0 +1,37 @@
+"""The GRU cell: torch's fused GRU over the flattened memory."""
+
+from torch import Tensor, nn
+
+from memtrain.networks.cells.base import Cell, refuse_rms
+from memtrain.networks.memory import MemoryNormalization
+
+
+class GRUCell(Cell):
+    """`torch.nn.GRU` with hidden size `K * D`; memories live in (-1, 1), so `memory_normalization` must be tanh.
+
+    Args:
+        width: features of a memory token and of the embedding, D.
+        memory_tokens: tokens of a memory, K.
+        memory_normalization: must be tanh.
+        accept_rms: take rms memories although no GRU state can equal them; only to study the reported collapse.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        memory_tokens: int,
+        memory_normalization: MemoryNormalization,
+        accept_rms: bool = False,
+    ) -> None:
+        super().__init__(width, memory_tokens, memory_normalization)
+        refuse_rms("GRUCell", memory_normalization, accept_rms)
+        self.gru = nn.GRU(width, width * memory_tokens, batch_first=True)
+
+    def step(self, memory: Tensor, embedding: Tensor) -> Tensor:
+        """See `Cell.step`."""
+        return self.rollout(memory, embedding.unsqueeze(1)).squeeze(1)
+
+    def rollout(self, memory: Tensor, embeddings: Tensor) -> Tensor:
+        """See `Cell.rollout`; one call of the fused kernel."""
+        states, _ = self.gru(embeddings, memory.flatten(1).unsqueeze(0).contiguous())
+        return states.unflatten(-1, (self.memory_tokens, self.width))

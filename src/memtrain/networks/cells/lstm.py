@@ -1,0 +1,45 @@
+"""The LSTM cell: torch's LSTM, whose cell and hidden state together are the memory `[c | h]`."""
+
+import torch
+from torch import Tensor, nn
+
+from memtrain.networks.cells.base import Cell, refuse_rms
+from memtrain.networks.memory import MemoryNormalization
+
+
+class LSTMCell(Cell):
+    """An LSTM with memory `[c | h]`, each half of the `K * D` numbers; `memory_normalization` must be tanh.
+
+    Args:
+        width: features of a memory token and of the embedding, D.
+        memory_tokens: tokens of a memory, K; `K * D` must be even.
+        memory_normalization: must be tanh.
+        forget_bias: added to the forget gate's bias at the start, so that a new cell remembers.
+        accept_rms: take rms memories although no LSTM state can equal them; only to study the reported collapse.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        memory_tokens: int,
+        memory_normalization: MemoryNormalization,
+        forget_bias: float = 1.0,
+        accept_rms: bool = False,
+    ) -> None:
+        super().__init__(width, memory_tokens, memory_normalization)
+        refuse_rms("LSTMCell", memory_normalization, accept_rms)
+        if width * memory_tokens % 2:
+            raise ValueError(
+                f"network.width * network.memory_tokens is {width * memory_tokens}, but an LSTMCell needs an even number "
+                "(half for c, half for h); choose an even width."
+            )
+        self.hidden = width * memory_tokens // 2
+        self.lstm = nn.LSTMCell(width, self.hidden)
+        with torch.no_grad():
+            self.lstm.bias_ih[self.hidden : 2 * self.hidden] += forget_bias
+
+    def step(self, memory: Tensor, embedding: Tensor) -> Tensor:
+        """See `Cell.step`."""
+        c, h = memory.flatten(1).chunk(2, dim=1)
+        h, c = self.lstm(embedding, (h, c))
+        return torch.cat([c, h], dim=1).view_as(memory)

@@ -1,0 +1,42 @@
+"""The Transformer cell: blocks over the memory tokens and the new input (paper; the authors' code)."""
+
+import torch
+from torch import Tensor
+
+from memtrain.networks.cells.base import Cell
+from memtrain.networks.memory import MemoryNormalization, normalize_memory
+from memtrain.networks.transformer import Transformer
+
+
+class TransformerCell(Cell):
+    """Transformer blocks over `[K memory tokens; x]`; the outputs at the memory positions are the next memory.
+
+    Args:
+        width: features of a token, D.
+        memory_tokens: tokens of a memory, K.
+        memory_normalization: rms or tanh, applied to the outputs.
+        layers: number of blocks.
+        heads: attention heads.
+        head_dimension: features of a head; 64 in the authors' code at any width.
+    """
+
+    positions: Tensor
+
+    def __init__(
+        self,
+        width: int,
+        memory_tokens: int,
+        memory_normalization: MemoryNormalization,
+        layers: int = 2,
+        heads: int = 4,
+        head_dimension: int = 16,
+    ) -> None:
+        super().__init__(width, memory_tokens, memory_normalization)
+        self.transformer = Transformer(width, layers, heads, head_dimension)
+        self.register_buffer("positions", torch.arange(memory_tokens + 1), persistent=False)
+
+    def step(self, memory: Tensor, embedding: Tensor) -> Tensor:
+        """See `Cell.step`."""
+        tokens = torch.cat([memory, embedding.unsqueeze(1).to(memory.dtype)], dim=1)
+        outputs = self.transformer(tokens, self.positions, outputs=slice(0, self.memory_tokens))
+        return normalize_memory(outputs, self.memory_normalization)

@@ -1,0 +1,92 @@
+"""The RNN: token embedding, cell and readout. It runs alone, from the first token on, without any teacher."""
+
+import torch
+from torch import Tensor, nn
+
+from memtrain.networks.memory import InitialMemory
+from memtrain.networks.options import NetworkOptions
+from memtrain.networks.teacher import Decoder
+
+
+class LinearReadout(nn.Module):
+    """One linear layer over the whole memory.
+
+    Args:
+        options: sizes of the networks.
+        vocabulary_size: number of target classes, V.
+    """
+
+    def __init__(self, options: NetworkOptions, vocabulary_size: int) -> None:
+        super().__init__()
+        self.logits = nn.Linear(options.memory_tokens * options.width, vocabulary_size)
+
+    def forward(self, memory: Tensor) -> Tensor:
+        """`[..., K, D]` to `[..., 1, V]`, as `Decoder` without future tokens."""
+        return self.logits(memory.flatten(-2)).unsqueeze(-2)
+
+
+class RNN(nn.Module):
+    """A recurrent network with a fixed-size memory (method: section 1).
+
+    `m_0 = f(m_init, x_0)`, `m_{t+1} = f(m_t, x_{t+1})`, `p(y_t | x_{<=t}) = softmax(g(m_t))`.
+
+    Args:
+        options: sizes and switches of the networks.
+        vocabulary_size: number of tokens, V.
+    """
+
+    def __init__(self, options: NetworkOptions, vocabulary_size: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(vocabulary_size, options.width)
+        self.start = InitialMemory(
+            options.memory_tokens,
+            options.width,
+            options.memory_normalization,
+            learned=options.initial_memory == "learned",
+        )
+        self.cell = options.cell(options.width, options.memory_tokens, options.memory_normalization)
+        self.readout: nn.Module = (
+            Decoder(options, vocabulary_size)
+            if options.readout == "decoder"
+            else LinearReadout(options, vocabulary_size)
+        )
+
+    def embed(self, inputs: Tensor) -> Tensor:
+        """Embedded inputs: int64 `[B, T]` to `[B, T, D]`."""
+        return self.embedding(inputs)
+
+    def initial_memory(self, batch: int) -> Tensor:
+        """`m_init` for each sample: `[B, K, D]`."""
+        return self.start(batch, self.embedding.weight)
+
+    def step(self, memory: Tensor, embedding: Tensor) -> Tensor:
+        """`f(m_t, x_{t+1})`.
+
+        Args:
+            memory: `[..., K, D]`.
+            embedding: `[..., D]` with the same leading sizes; all of them are one batch for the cell.
+
+        Returns:
+            `m_{t+1}`, `[..., K, D]`.
+        """
+        after = self.cell.step(memory.flatten(0, -3), embedding.flatten(0, -2))
+        return after.unflatten(0, memory.shape[:-2])
+
+    def read(self, memory: Tensor) -> Tensor:
+        """Logits `g(m_t)` of `y_t`: `[..., K, D]` to `[..., V]`."""
+        return self.readout(memory).squeeze(-2)
+
+    @torch.no_grad()
+    def stream(self, token: Tensor, memory: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Take in one token, at constant cost.
+
+        Args:
+            token: int64 `[B]`, `x_t`.
+            memory: `m_{t-1}`, `[B, K, D]`; None before the first token.
+
+        Returns:
+            Logits of `y_t`, `[B, V]`, and the memory `m_t`, `[B, K, D]`.
+        """
+        memory = self.initial_memory(len(token)) if memory is None else memory
+        memory = self.step(memory, self.embedding(token))
+        return self.read(memory), memory

@@ -1,0 +1,210 @@
+"""The Transformer blocks that the encoder, the decoder and the Transformer cell are built of.
+
+Same mathematics as x-transformers 2.18.5 with `rotary_pos_emb` and `use_rmsnorm` (which the authors' code uses):
+pre-norm blocks, RMSNorm with gain, queries, keys and values without bias, rotary positions on interleaved pairs,
+GELU feed-forward four times as wide, one norm at the end.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+Outputs = slice | Tensor
+"""Which tokens of the last block are wanted: a slice of positions, or indices `[..., P]` that broadcast over batches."""
+
+
+class Rotary(nn.Module):
+    """Rotary position embedding on the first `rotated` of `head_dimension` features, as interleaved pairs.
+
+    Args:
+        head_dimension: features of one attention head.
+        rotated: how many of them are rotated; even, at most `head_dimension`.
+        base: the longest wavelength is about `2 * pi * base` positions.
+    """
+
+    frequencies: Tensor
+
+    def __init__(self, head_dimension: int, rotated: int, base: float = 10_000.0) -> None:
+        super().__init__()
+        if rotated % 2 or not 0 <= rotated <= head_dimension:
+            raise ValueError(
+                f"rotary_dimensions is {rotated}, but must be even and at most head_dimension ({head_dimension}); "
+                f"choose for example {head_dimension // 2 * 2}."
+            )
+        frequencies = torch.zeros(head_dimension)
+        frequencies[:rotated] = (base ** (-torch.arange(0, rotated, 2) / rotated)).repeat_interleave(2)
+        self.register_buffer("frequencies", frequencies, persistent=False)
+
+    def forward(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Tables of the rotation at `positions`.
+
+        Args:
+            positions: int64 `[..., S]`, the timestamps of the tokens.
+
+        Returns:
+            Cosines and signed sines, `[..., S, head_dimension]`; an angle of 0 where features are not rotated.
+        """
+        angles = positions[..., None] * self.frequencies
+        sines = angles.sin().unflatten(-1, (-1, 2)) * angles.new_tensor([-1.0, 1.0])
+        return angles.cos(), sines.flatten(-2)
+
+
+def rotate(heads: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
+    """Rotate `heads` `[..., S, H, d]` by the tables of `Rotary`, `[..., S, d]` each."""
+    cosines, sines = (table.unsqueeze(-2).to(heads.dtype) for table in rotary)
+    swapped = heads.unflatten(-1, (-1, 2)).flip(-1).flatten(-2)
+    return torch.addcmul(heads * cosines, swapped, sines)
+
+
+class Attention(nn.Module):
+    """Multi-head attention with rotary positions, no bias.
+
+    Args:
+        width: features of a token, D.
+        heads: number of heads, H.
+        head_dimension: features of a head, d; `H * d` need not equal D.
+    """
+
+    def __init__(self, width: int, heads: int, head_dimension: int) -> None:
+        super().__init__()
+        self.heads, self.inner = heads, heads * head_dimension
+        self.qkv = nn.Linear(width, 3 * self.inner, bias=False)
+        self.out = nn.Linear(self.inner, width, bias=False)
+
+    def forward(
+        self,
+        x: Tensor,
+        rotary: tuple[Tensor, Tensor],
+        mask: Tensor | None = None,
+        causal: bool = False,
+        outputs: Outputs | None = None,
+    ) -> Tensor:
+        """Attend from the tokens at `outputs` (all of them where it is None) to all tokens.
+
+        Args:
+            x: `[..., S, D]`.
+            rotary: tables `[..., S, d]` of `Rotary`.
+            mask: bool, broadcastable to `[..., P, S]` with P the wanted tokens; True where attention is allowed.
+            causal: each token attends to itself and earlier ones; then `mask` must be None and `outputs` too.
+            outputs: the wanted tokens.
+
+        Returns:
+            `[..., P, D]`.
+        """
+        if outputs is None:
+            qkv = self.qkv(x).unflatten(-1, (3 * self.heads, -1))
+            qk, v = qkv.split([2 * self.heads, self.heads], dim=-2)
+            q, k = rotate(qk, rotary).chunk(2, dim=-2)
+        else:
+            wq, wkv = self.qkv.weight.split([self.inner, 2 * self.inner])
+            k, v = F.linear(x, wkv).unflatten(-1, (2 * self.heads, -1)).chunk(2, dim=-2)
+            k = rotate(k, rotary)
+            q = F.linear(select(x, outputs), wq).unflatten(-1, (self.heads, -1))
+            q = rotate(q, (select(rotary[0], outputs), select(rotary[1], outputs)))
+        batch = x.shape[:-2]
+        q, k, v = (part.transpose(-3, -2).flatten(0, -4) for part in (q, k, v))  # [batch, H, S, d]
+        if mask is not None and mask.dim() > 2:
+            mask = mask.expand(*batch, *mask.shape[-2:]).flatten(0, -3).unsqueeze(1)
+        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
+        return self.out(attended.transpose(1, 2).flatten(2).unflatten(0, batch))
+
+
+class Block(nn.Module):
+    """One pre-norm Transformer block: attention, then a feed-forward four times as wide.
+
+    Args:
+        width: features of a token, D.
+        heads: attention heads.
+        head_dimension: features of a head.
+    """
+
+    def __init__(self, width: int, heads: int, head_dimension: int) -> None:
+        super().__init__()
+        self.attention_norm = nn.RMSNorm(width, eps=1e-12)
+        self.attention = Attention(width, heads, head_dimension)
+        self.feed_forward_norm = nn.RMSNorm(width, eps=1e-12)
+        self.feed_forward = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+
+    def forward(
+        self,
+        x: Tensor,
+        rotary: tuple[Tensor, Tensor],
+        mask: Tensor | None = None,
+        causal: bool = False,
+        outputs: Outputs | None = None,
+    ) -> Tensor:
+        """See `Attention.forward`; `[..., S, D]` to `[..., P, D]`."""
+        attended = self.attention(self.attention_norm(x), rotary, mask, causal, outputs)
+        x = attended + (x if outputs is None else select(x, outputs))
+        return x + self.feed_forward(self.feed_forward_norm(x))
+
+
+class Transformer(nn.Module):
+    """A stack of blocks with a final norm.
+
+    Args:
+        width: features of a token, D.
+        layers: number of blocks, at least 1.
+        heads: attention heads.
+        head_dimension: features of a head (64 in x-transformers at any width).
+        rotary_dimensions: rotated features of a head; None: half of them but at least 32 (x-transformers' rule),
+            never more than there are.
+    """
+
+    def __init__(
+        self, width: int, layers: int, heads: int, head_dimension: int, rotary_dimensions: int | None = None
+    ) -> None:
+        super().__init__()
+        if layers < 1:
+            raise ValueError(f"layers is {layers}, but a Transformer needs at least 1; choose for example 2.")
+        if rotary_dimensions is None:
+            rotary_dimensions = min(head_dimension, max(head_dimension // 2, 32))
+        self.rotary = Rotary(head_dimension, rotary_dimensions)
+        self.blocks = nn.ModuleList(Block(width, heads, head_dimension) for _ in range(layers))
+        self.norm = nn.RMSNorm(width, eps=1e-12)
+
+    def forward(
+        self,
+        x: Tensor,
+        positions: Tensor,
+        mask: Tensor | None = None,
+        causal: bool = False,
+        outputs: Outputs | None = None,
+    ) -> Tensor:
+        """Run the stack; the last block computes only what is asked for.
+
+        Args:
+            x: tokens `[..., S, D]`.
+            positions: int64 `[..., S]`, their timestamps.
+            mask: bool `[S, S]` or `[..., S, S]`, True where row attends to column; None: everything, or see `causal`.
+            causal: each token attends to itself and earlier ones (instead of `mask`).
+            outputs: the tokens whose outputs are wanted: a slice, or indices `[..., P]` broadcastable over batches.
+
+        Returns:
+            Normalised outputs `[..., P, D]`, P = S where `outputs` is None.
+        """
+        rotary = self.rotary(positions)
+        for block in self.blocks[:-1]:
+            x = block(x, rotary, mask, causal)
+        if outputs is not None:
+            mask, causal = _rows(mask, causal, outputs, x.shape[-2], x.device), False
+        return self.norm(self.blocks[-1](x, rotary, mask, causal, outputs))
+
+
+def select(x: Tensor, outputs: Outputs) -> Tensor:
+    """The tokens of `x` `[..., S, D]` at `outputs`: `[..., P, D]`."""
+    if isinstance(outputs, slice):
+        return x[..., outputs, :]
+    dimensions = max(x.dim(), outputs.dim() + 1)
+    index = outputs.unsqueeze(-1)
+    index, x = (part[(None,) * (dimensions - part.dim())] for part in (index, x))
+    return torch.take_along_dim(x, index, dim=-2)
+
+
+def _rows(mask: Tensor | None, causal: bool, outputs: Outputs, size: int, device: torch.device) -> Tensor | None:
+    """The rows of the attention mask that belong to the wanted tokens: `[..., P, S]`, None if all is allowed."""
+    if causal:
+        columns = torch.arange(size, device=device)
+        rows = columns[outputs] if isinstance(outputs, slice) else outputs
+        return columns <= rows.unsqueeze(-1)
+    return None if mask is None else select(mask, outputs)

@@ -1,0 +1,17 @@
+"""The losses and the random choices of a step: pure functions of tensors."""
+
+from memtrain.objectives.losses import cross_entropy, memory_error, uniformity
+from memtrain.objectives.means import masked_mean
+from memtrain.objectives.sampling import sample_starts, sample_timesteps, step_generator
+from memtrain.objectives.windows import futures
+
+__all__ = [
+    "cross_entropy",
+    "futures",
+    "masked_mean",
+    "memory_error",
+    "sample_starts",
+    "sample_timesteps",
+    "step_generator",
+    "uniformity",
+]

@@ -1,0 +1,44 @@
+"""Cutting the futures of sampled timesteps out of a batch."""
+
+import torch
+from torch import Tensor
+
+from memtrain.batch import IGNORE_INDEX
+
+
+def futures(inputs: Tensor, targets: Tensor, timesteps: Tensor, length: int | None) -> tuple[Tensor, Tensor, Tensor | None]:
+    """What the decoder sees after each timestep, and what it must predict.
+
+    Args:
+        inputs: int64 `[B, T]`.
+        targets: int64 `[B, T]`.
+        timesteps: int64 `[N]`.
+        length: targets of each future, Tf (`y_t .. y_{t+Tf-1}`); None: to the end of the sequence.
+
+    Returns:
+        The future inputs `x_{t+1}..`, int64 `[B, N, F]` (past the end: an arbitrary token, whose targets are masked);
+        the targets, int64 `[B, N, P]` (`IGNORE_INDEX` past the end); and which of the F + 1 positions these are, int64
+        `[N, P]`, or None for all of them (P = F + 1). Positions that bear no target in the whole batch are left out, so
+        that nothing is computed for them.
+    """
+    total = inputs.shape[1]
+    longest = total - int(timesteps.min())
+    count = longest if length is None else min(length, longest)
+    at = timesteps[:, None] + torch.arange(count, device=inputs.device)  # [N, F + 1], absolute times of the targets
+    future = inputs[:, at[:, 1:].clamp(max=total - 1)]
+    bearing = (targets != IGNORE_INDEX).any(0)
+    if bool(bearing[int(timesteps.min()) :].all()):
+        wanted = None
+    else:
+        wanted = _first_columns(bearing[at.clamp(max=total - 1)] & (at < total))
+        at = at.gather(1, wanted)
+    chosen = targets[:, at.clamp(max=total - 1)].masked_fill(at >= total, IGNORE_INDEX)
+    if wanted is not None:
+        chosen = chosen.masked_fill(~bearing[at.clamp(max=total - 1)], IGNORE_INDEX)
+    return future, chosen, wanted
+
+
+def _first_columns(flags: Tensor) -> Tensor:
+    """The columns that are True in each row, as int64 `[N, P]` with P the most in any row; filled up with others."""
+    most = max(1, int(flags.sum(1).max()))
+    return flags.to(torch.uint8).argsort(dim=1, descending=True, stable=True)[:, :most]
