@@ -1,0 +1,106 @@
+"""Sequential FLOPs of an optimizer step: its longest chain of operations, per sample (method: section 6).
+
+Operations that are independent over batch, timestep or token count once; a backward pass costs twice its forward
+pass. This is what no amount of parallel hardware could shorten, not the work that is done.
+"""
+
+from typing import cast
+
+from torch import nn
+
+from memtrain.networks import RNN, Teacher
+from memtrain.networks.transformer import Block, Transformer
+
+
+def forward_flops(module: nn.Module, keys: int = 1) -> int:
+    """Cost of one token's way forward through a module.
+
+    A Transformer costs `q(S) = 2 * P_block + 4 * S * inner width` a block; its final norm is left out. Parameters
+    outside Transformers (a gated, MLP or user's cell) are one multiply-add each: 2 FLOPs.
+
+    Args:
+        module: any module.
+        keys: tokens S that each token attends to in the module's Transformers.
+    """
+    if isinstance(module, Transformer):
+        block = cast(Block, module.blocks[0])
+        parameters = sum(p.numel() for p in block.parameters())
+        return len(module.blocks) * (2 * parameters + 4 * keys * block.attention.inner)
+    own = 2 * sum(p.numel() for p in module.parameters(recurse=False))
+    return own + sum(forward_flops(child, keys) for child in module.children())
+
+
+def encoder_flops(teacher: Teacher, length: int) -> int:
+    """`L_enc q(S)` with S the context, at most `context_length` tokens, and its K registers."""
+    options = teacher.encoder.options
+    context = min(length, options.context_length or length)
+    return forward_flops(teacher.encoder.transformer, context + options.memory_tokens)
+
+
+def decoder_flops(teacher: Teacher, length: int, future_length: int | None) -> int:
+    """`L_dec q(K + Tf)`; a `future_length` of None is T, the longest there is."""
+    future = min(length, future_length or length)
+    return forward_flops(teacher.decoder.transformer, teacher.decoder.memory_tokens + future)
+
+
+def cell_flops(rnn: RNN) -> int:
+    """One update: `L_cell q(K + 1)`, or `forward_flops` of a cell without Transformers."""
+    return forward_flops(rnn.cell, rnn.cell.memory_tokens + 1)
+
+
+def readout_flops(rnn: RNN) -> int:
+    """`L_dec q(K)`, or the linear readout's cost."""
+    return forward_flops(getattr(rnn.readout, "transformer", rnn.readout), rnn.cell.memory_tokens)
+
+
+def teacher_flops(teacher: Teacher, length: int, future_length: int | None = None) -> int:
+    """A step of stage teacher: `3 * (encoder + decoder)`.
+
+    Args:
+        teacher: the teacher.
+        length: T.
+        future_length: Tf; None: to the end of the sequence.
+    """
+    return 3 * (encoder_flops(teacher, length) + decoder_flops(teacher, length, future_length))
+
+
+def smt_flops(
+    teacher: Teacher, rnn: RNN, length: int, future_length: int | None = None, frozen_teacher: bool = False
+) -> int:
+    """A step of SMT: `3 * (encoder + max(decoder, cell))`; decoder and cell are branches of the same memory.
+
+    Args:
+        teacher: the teacher.
+        rnn: the RNN.
+        length: T.
+        future_length: Tf; None: to the end of the sequence.
+        frozen_teacher: f is trained alone and the encoder runs forward only: `encoder + 3 * cell`.
+    """
+    if frozen_teacher:
+        return encoder_flops(teacher, length) + 3 * cell_flops(rnn)
+    return 3 * (
+        encoder_flops(teacher, length) + max(decoder_flops(teacher, length, future_length), cell_flops(rnn))
+    )
+
+
+def dmt_flops(teacher: Teacher, rnn: RNN, length: int, steps: int, through_time: bool) -> int:
+    """A step of DMT, whose teacher is frozen.
+
+    Args:
+        teacher: the teacher.
+        rnn: the RNN.
+        length: T, which the encoder sees.
+        steps: cell evaluations that follow one another: the rollout's length for `sequential`, sweeps for `picard`.
+        through_time: True: the rollout carries gradients, `encoder + 3 * (steps * cell + readout)`. False (detached):
+            it carries none, and one batched step with gradient follows it,
+            `encoder + steps * cell + 3 * (cell + readout)`.
+    """
+    forward = encoder_flops(teacher, length)
+    if through_time:
+        return forward + 3 * (steps * cell_flops(rnn) + readout_flops(rnn))
+    return forward + steps * cell_flops(rnn) + 3 * (cell_flops(rnn) + readout_flops(rnn))
+
+
+def bptt_flops(rnn: RNN, length: int) -> int:
+    """A step of BPTT over T = `length` inputs, truncated or not: `3 * (T * cell + readout)`."""
+    return 3 * (length * cell_flops(rnn) + readout_flops(rnn))

@@ -1,0 +1,92 @@
+"""Gradient profile: how strongly the last prediction pulls on each input, through the RNN or the teacher."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from memtrain.batch import IGNORE_INDEX
+from memtrain.networks import RNN, Teacher
+from memtrain.objectives.losses import cross_entropy
+
+
+@dataclass(frozen=True)
+class GradientProfile:
+    """Gradient norms against t, averaged over the samples that have a last target (method: section 6).
+
+    Attributes:
+        embedding: `||d CE(y_{T-1}) / d embedding(x_t)||`, `[T]`.
+        memory: `||dL / dm_t||`, `[T]`. For the RNN L is the same CE(y_{T-1}), at the end of the rollout. For the
+            teacher it is that of `D(m_t, x_{t+1} .. x_{T-1})`, for each t by itself: flat by construction.
+    """
+
+    embedding: Tensor
+    memory: Tensor
+
+
+def rnn_gradient_profile(rnn: RNN, inputs: Tensor, targets: Tensor) -> GradientProfile:
+    """The profile that BPTT sees: through the rollout, stepped so that each memory is a node of the graph.
+
+    Args:
+        rnn: the RNN.
+        inputs: int64 `[B, T]`.
+        targets: int64 `[B, T]`; only the last column counts.
+
+    Raises:
+        ValueError: where no sample has a target at T-1.
+    """
+    inputs, last = _with_last_target(inputs, targets)
+    with torch.enable_grad():
+        embeddings = rnn.embed(inputs).detach().requires_grad_()
+        memory, memories = rnn.initial_memory(len(inputs)), []
+        for embedding in embeddings.unbind(1):
+            memory = rnn.step(memory, embedding)
+            memories.append(memory)
+        loss = cross_entropy(rnn.read(memory), last).sum()
+        gradient, *of_memories = torch.autograd.grad(loss, [embeddings, *memories])
+    return GradientProfile(_norms(gradient.unsqueeze(2)), _norms(torch.stack(of_memories, dim=1)))
+
+
+def teacher_gradient_profile(teacher: Teacher, inputs: Tensor, targets: Tensor) -> GradientProfile:
+    """The profile that SMT sees: through encoder and decoder, in a few layers whatever the distance.
+
+    Args:
+        teacher: the teacher.
+        inputs: int64 `[B, T]`.
+        targets: int64 `[B, T]`; only the last column counts.
+
+    Raises:
+        ValueError: where no sample has a target at T-1.
+    """
+    inputs, last = _with_last_target(inputs, targets)
+    length = inputs.shape[1]
+    with torch.enable_grad():
+        embeddings = teacher.embedding(inputs).detach().requires_grad_()
+        memory = teacher.encoder(embeddings, torch.tensor([length - 1], device=inputs.device))
+        loss = cross_entropy(teacher.read(memory[:, 0]), last).sum()
+        (of_embeddings,) = torch.autograd.grad(loss, embeddings)
+
+        memories = teacher.encode_all(inputs).detach().requires_grad_()
+        losses = torch.zeros((), device=inputs.device)
+        for t, memory in enumerate(memories.unbind(1)):
+            future = teacher.embedding(inputs[:, t + 1 :])
+            at_end = torch.tensor([length - 1 - t], device=inputs.device)
+            logits = teacher.decoder(memory, future, at_end)
+            losses = losses + cross_entropy(logits.squeeze(1), last).sum()
+        (of_memories,) = torch.autograd.grad(losses, memories)
+    return GradientProfile(_norms(of_embeddings.unsqueeze(2)), _norms(of_memories))
+
+
+def _with_last_target(inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """The inputs of the samples that have a last target, and these targets `[B']`."""
+    bearing = targets[:, -1] != IGNORE_INDEX
+    if not bearing.any():
+        raise ValueError(
+            "The batch has no target at the last timestep, where the gradient profile starts; give one that has."
+        )
+    return inputs[bearing], targets[bearing, -1]
+
+
+def _norms(gradients: Tensor) -> Tensor:
+    """`[B, T, K, D]` to the mean over samples of the norms over K and D, `[T]`."""
+    return gradients.flatten(2).norm(dim=-1).mean(0)

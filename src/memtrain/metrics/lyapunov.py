@@ -1,0 +1,60 @@
+"""Largest Lyapunov exponent of a rollout: whether small errors in a memory grow (above 0) or die out."""
+
+from functools import partial
+from typing import cast
+
+import torch
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from memtrain.networks.cells import Cell
+
+
+@torch.no_grad()
+def largest_lyapunov_exponent(
+    cell: Cell, memory: Tensor, embeddings: Tensor, seed: int = 0, skipped_steps: int = 0
+) -> Tensor:
+    """Mean growth per step, in nats, of a perturbation that follows the linearised rollout.
+
+    A random direction follows the cell's Jacobians by Jacobian-vector products and is renormalised at each step.
+
+    Args:
+        cell: the update f.
+        memory: the memory to start from, `[B, K, D]`.
+        embeddings: embedded inputs, `[B, T, D]`.
+        seed: of the random direction.
+        skipped_steps: steps in which the direction settles before growth is counted; fewer than T.
+
+    Returns:
+        A scalar, averaged over samples and steps.
+
+    Raises:
+        ValueError: where no step is left.
+    """
+    if skipped_steps >= embeddings.shape[1]:
+        raise ValueError(
+            f"skipped_steps is {skipped_steps}, but there are only {embeddings.shape[1]} timesteps; choose 0."
+        )
+    generator = torch.Generator().manual_seed(seed)
+    direction = torch.randn(memory.shape, generator=generator, dtype=torch.float64).to(memory)
+    direction = direction / _size(direction)
+    growth = []
+    # Fused attention and cuDNN's recurrent kernels have no forward-mode derivative.
+    with sdpa_kernel(SDPBackend.MATH), torch.backends.cudnn.flags(enabled=False):
+        for embedding in embeddings.unbind(1):
+            update = partial(_step, cell, embedding)
+            memory, direction = cast(tuple[Tensor, Tensor], torch.func.jvp(update, (memory,), (direction,)))
+            size = _size(direction)
+            growth.append(size.log())
+            direction = direction / size
+    return torch.stack(growth[skipped_steps:]).mean()
+
+
+def _step(cell: Cell, embedding: Tensor, memory: Tensor) -> Tensor:
+    """The update as a function of the memory alone, its last argument."""
+    return cell.step(memory, embedding)
+
+
+def _size(direction: Tensor) -> Tensor:
+    """Norms `[B, 1, 1]`, never 0: a cell that forgets everything has a very negative exponent, not NaN."""
+    return direction.flatten(1).norm(dim=1).clamp(min=torch.finfo(direction.dtype).tiny)[:, None, None]
