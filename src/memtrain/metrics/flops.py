@@ -1,7 +1,7 @@
 """Sequential FLOPs of an optimizer step: its longest chain of operations, per sample (method: section 6).
 
-Operations that are independent over batch, timestep or token count once; a backward pass costs twice its forward
-pass. This is what no amount of parallel hardware could shorten, not the work that is done.
+Operations that are independent over batch, timestep or token count once; a backward pass costs twice its
+forward pass. This is what no amount of parallel hardware could shorten, not the work that is done.
 """
 
 from typing import cast
@@ -15,8 +15,8 @@ from memtrain.networks.transformer import Block, Transformer
 def forward_flops(module: nn.Module, keys: int = 1) -> int:
     """Cost of one token's way forward through a module.
 
-    A Transformer costs `q(S) = 2 * P_block + 4 * S * inner width` a block; its final norm is left out. Parameters
-    outside Transformers (a gated, MLP or user's cell) are one multiply-add each: 2 FLOPs.
+    A Transformer costs `q(S) = 2 * P_block + 4 * S * inner width` a block; its final norm is left out.
+    Parameters outside Transformers (a gated, MLP or user's cell) are one multiply-add each: 2 FLOPs.
 
     Args:
         module: any module.
@@ -90,9 +90,9 @@ def dmt_flops(teacher: Teacher, rnn: RNN, length: int, steps: int, through_time:
         teacher: the teacher.
         rnn: the RNN.
         length: T, which the encoder sees.
-        steps: cell evaluations that follow one another: the rollout's length for `sequential`, sweeps for `picard`.
-        through_time: True: the rollout carries gradients, `encoder + 3 * (steps * cell + readout)`. False (detached):
-            it carries none, and one batched step with gradient follows it,
+        steps: cell evaluations that follow one another: the rollout's length, or picard's sweeps.
+        through_time: True: the rollout carries gradients, `encoder + 3 * (steps * cell + readout)`.
+            False (detached): it carries none, and one batched step with gradient follows it,
             `encoder + steps * cell + 3 * (cell + readout)`.
     """
     forward = encoder_flops(teacher, length)

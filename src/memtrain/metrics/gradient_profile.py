@@ -16,8 +16,8 @@ class GradientProfile:
 
     Attributes:
         embedding: `||d CE(y_{T-1}) / d embedding(x_t)||`, `[T]`.
-        memory: `||dL / dm_t||`, `[T]`. For the RNN L is the same CE(y_{T-1}), at the end of the rollout. For the
-            teacher it is that of `D(m_t, x_{t+1} .. x_{T-1})`, for each t by itself: flat by construction.
+        memory: `||dL / dm_t||`, `[T]`. For the RNN L is the same CE(y_{T-1}), at the end of the rollout. For
+            the teacher it is that of `D(m_t, x_{t+1} .. x_{T-1})`, for each t by itself: flat by construction.
     """
 
     embedding: Tensor
@@ -82,7 +82,7 @@ def _with_last_target(inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     bearing = targets[:, -1] != IGNORE_INDEX
     if not bearing.any():
         raise ValueError(
-            "The batch has no target at the last timestep, where the gradient profile starts; give one that has."
+            "The batch has no target at the last timestep, where the gradient profile starts; give another."
         )
     return inputs[bearing], targets[bearing, -1]
 

@@ -16,7 +16,7 @@ def largest_lyapunov_exponent(
 ) -> Tensor:
     """Mean growth per step, in nats, of a perturbation that follows the linearised rollout.
 
-    A random direction follows the cell's Jacobians by Jacobian-vector products and is renormalised at each step.
+    A random direction follows the rollout by Jacobian-vector products and is renormalised at each step.
 
     Args:
         cell: the update f.
