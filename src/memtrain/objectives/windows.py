@@ -6,7 +6,14 @@ from torch import Tensor
 from memtrain.batch import IGNORE_INDEX
 
 
-def futures(inputs: Tensor, targets: Tensor, timesteps: Tensor, length: int | None) -> tuple[Tensor, Tensor, Tensor | None]:
+def bearing_timesteps(targets: Tensor) -> Tensor:
+    """The timesteps at which any sample of the batch has a target: `[B, T]` to int64 `[P]`."""
+    return (targets != IGNORE_INDEX).any(0).nonzero().squeeze(1)
+
+
+def futures(
+    inputs: Tensor, targets: Tensor, timesteps: Tensor, length: int | None
+) -> tuple[Tensor, Tensor, Tensor | None]:
     """What the decoder sees after each timestep, and what it must predict.
 
     Args:

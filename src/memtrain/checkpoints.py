@@ -1,0 +1,160 @@
+"""Checkpoints: reading them safely, handing networks from stage to stage, exporting an RNN."""
+
+import hashlib
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from jsonargparse import ArgumentParser
+from torch import nn
+
+from memtrain.networks import NetworkOptions
+
+if TYPE_CHECKING:
+    from lightning import LightningDataModule
+
+    from memtrain.training import MemoryModule
+
+
+def load_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Read a checkpoint of memtrain; nothing in it is executed.
+
+    Args:
+        path: a `.ckpt` file.
+
+    Raises:
+        FileNotFoundError: if there is none.
+        ValueError: if it is truncated, of another program, or carries code.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"The checkpoint {path} does not exist; give the path of a .ckpt file of memtrain.")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(
+            f"The checkpoint {path} carries objects other than tensors and plain values, or is damaged, and was not "
+            "loaded; give a checkpoint that memtrain wrote."
+        ) from error
+    except (RuntimeError, EOFError, OSError) as error:
+        raise ValueError(
+            f"The checkpoint {path} is truncated or damaged and was not loaded; give an earlier one."
+        ) from error
+    if not isinstance(checkpoint, dict) or "memtrain" not in checkpoint:
+        raise ValueError(
+            f"The checkpoint {path} was not written by memtrain (it records no stage); give one of memtrain's."
+        )
+    return checkpoint
+
+
+def network_options(checkpoint: dict[str, Any]) -> NetworkOptions:
+    """The network options that a checkpoint records."""
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(NetworkOptions, "network")
+    recorded = checkpoint["hyper_parameters"]["network"]
+    return parser.instantiate(parser.parse_object({"network": recorded})).network
+
+
+@dataclass(frozen=True)
+class Source:
+    """The stage that another one starts from.
+
+    Attributes:
+        path: the checkpoint file.
+        checkpoint: what it holds.
+        network: the options of its networks.
+    """
+
+    path: str
+    checkpoint: dict[str, Any]
+    network: NetworkOptions
+
+    @property
+    def counters(self) -> dict[str, Any]:
+        """The cost so far."""
+        return self.checkpoint["memtrain"]["counters"]
+
+    @property
+    def provenance(self) -> list[dict[str, Any]]:
+        """All stages so far: path, stage, step and SHA-256 of each checkpoint."""
+        with Path(self.path).open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        entry = {
+            "path": self.path,
+            "stage": self.checkpoint["memtrain"]["stage"],
+            "step": self.checkpoint["global_step"],
+            "sha256": digest,
+        }
+        return [*self.checkpoint["memtrain"]["provenance"], entry]
+
+    def restore(self, module: nn.Module, required: tuple[str, ...]) -> None:
+        """Copy teacher and RNN, as far as both sides have them, into `module`.
+
+        Args:
+            module: with attributes `teacher` and `rnn`, networks or None.
+            required: names of the networks that the source must have.
+
+        Raises:
+            ValueError: if a required network is missing, or if sizes differ.
+        """
+        state = self.checkpoint["state_dict"]
+        for name in ("teacher", "rnn"):
+            network = getattr(module, name)
+            part = {key.removeprefix(f"{name}."): value for key, value in state.items() if key.startswith(f"{name}.")}
+            if not part and name in required:
+                raise ValueError(
+                    f"init_from is {self.path}, a checkpoint of stage {self.checkpoint['memtrain']['stage']} without "
+                    f"{name}; give one of stage {'teacher or smt' if required == ('teacher',) else 'smt or dmt'}."
+                )
+            if network is not None and part:
+                try:
+                    network.load_state_dict(part)
+                except RuntimeError as error:
+                    raise ValueError(
+                        f"init_from is {self.path}, whose {name} differs in size from this stage's; leave out `network` to "
+                        "take over the checkpoint's."
+                    ) from error
+
+
+def load_source(path: str | Path) -> Source:
+    """Read the checkpoint that a stage starts from; see `load_checkpoint` for what is raised."""
+    checkpoint = load_checkpoint(path)
+    return Source(str(path), checkpoint, network_options(checkpoint))
+
+
+def load_module(path: str | Path) -> "MemoryModule":
+    """The LightningModule of a checkpoint, in evaluation mode; see `load_checkpoint` for what is raised."""
+    from memtrain.training import MemoryModule  # the stages import this module
+
+    checkpoint = load_checkpoint(path)
+    module = _rebuild(MemoryModule, checkpoint["memtrain"]["class_path"], checkpoint["hyper_parameters"])
+    module.load_state_dict(checkpoint["state_dict"])
+    module.on_load_checkpoint(checkpoint)
+    return module.eval()
+
+
+def load_datamodule(path: str | Path) -> "LightningDataModule":
+    """The data module that a checkpoint was trained on.
+
+    Raises:
+        ValueError: if it was trained without one; and see `load_checkpoint`.
+    """
+    from lightning import LightningDataModule
+
+    checkpoint = load_checkpoint(path)
+    class_path = checkpoint["memtrain"]["data_class_path"]
+    if class_path is None:
+        raise ValueError(f"The checkpoint {path} was trained without a data module, so its data is not known.")
+    return _rebuild(LightningDataModule, class_path, checkpoint["datamodule_hyper_parameters"])
+
+
+def _rebuild(base: type, class_path: str, hyper_parameters: dict[str, Any]) -> Any:
+    """An instance of `class_path`, a subclass of `base`, with the recorded options."""
+    init_args = {key: value for key, value in hyper_parameters.items() if not key.startswith("_")}
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(base, "object")
+    return parser.instantiate(
+        parser.parse_object({"object": {"class_path": class_path, "init_args": init_args}})
+    ).object

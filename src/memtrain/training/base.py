@@ -1,0 +1,216 @@
+"""MemoryModule: what the four stages share: networks, optimizer, clipping, counters, evaluation."""
+
+from typing import Any, ClassVar, Literal
+
+import torch
+import torch.distributed as dist
+from lightning import LightningModule
+from torch import Tensor, nn
+
+from memtrain.batch import SequenceBatch
+from memtrain.checkpoints import Source, load_source
+from memtrain.networks import RNN, NetworkOptions, Teacher
+from memtrain.objectives import masked_mean
+from memtrain.training.counters import Counters, Stopwatch
+from memtrain.training.evaluation import Evaluation, predictions
+from memtrain.training.schedule import warmup_schedule
+
+
+class MemoryModule(LightningModule):
+    """Base of the stages. A stage says which networks it has (`configure_networks`) and what its losses are (`losses`).
+
+    Args:
+        vocabulary_size: number of tokens, V; linked from the data.
+        network: sizes and switches of the networks; null: those of the `init_from` checkpoint.
+        init_from: checkpoint of the stage before, to start from: networks and counters are taken over and the source is
+            recorded in every checkpoint of this stage. Not a hyperparameter, and not looked at when a run is resumed.
+        seed: seed of the random choices inside a step; linked from `seed_everything`.
+        learning_rate: AdamW's step size after warm-up.
+        weight_decay: AdamW's decoupled weight decay.
+        betas: AdamW's decay rates of the two moments.
+        warmup_steps: optimizer steps over which the learning rate rises linearly from 0.
+        schedule: constant or cosine (to 0 at `max_steps`) after warm-up.
+        clip: largest norm of the gradients of teacher and RNN, each on its own; 0: no clipping.
+    """
+
+    stage: ClassVar[str]
+    teacher: Teacher | None
+    rnn: RNN | None
+
+    def __init__(
+        self,
+        vocabulary_size: int,
+        network: NetworkOptions | None = None,
+        init_from: str | None = None,
+        seed: int = 0,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 0.01,
+        betas: tuple[float, float] = (0.9, 0.95),
+        warmup_steps: int = 50,
+        schedule: Literal["constant", "cosine"] = "constant",
+        clip: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.teacher = self.rnn = None
+        self.source: Source | None = load_source(init_from) if init_from else None
+        if network is None:
+            network = self.source.network if self.source else NetworkOptions()
+        self.hparams["network"] = network.to_primitive()
+        self.hparams.pop("init_from", None)
+        self.network = network
+        self.vocabulary_size, self.seed = vocabulary_size, seed
+        self.learning_rate, self.weight_decay, self.betas = learning_rate, weight_decay, betas
+        self.warmup_steps, self.schedule, self.clip = warmup_steps, schedule, clip
+        self.counters = Counters()
+        self.stopwatch = Stopwatch()
+        self.provenance: list[dict[str, Any]] = []
+        self.evaluations = nn.ModuleDict({split: Evaluation() for split in ("val", "test")})
+
+    # What a stage defines
+
+    def losses(self, batch: SequenceBatch) -> dict[str, Tensor]:
+        """The weighted terms of the loss, by name; their sum is minimised."""
+        raise TypeError(f"{type(self).__name__} defines no losses; a stage must.")
+
+    def sequential_flops(self, batch: SequenceBatch) -> int:
+        """Sequential FLOPs of one optimizer step, per sample (method: section 6)."""
+        raise TypeError(f"{type(self).__name__} defines no sequential_flops; a stage must.")
+
+    # Training
+
+    def training_step(self, batch: SequenceBatch, batch_idx: int) -> Tensor:
+        """The sum of the stage's losses."""
+        terms = self.losses(batch)
+        loss = torch.stack(list(terms.values())).sum()
+        world = self.trainer.world_size
+        self.counters.tokens += batch.inputs.numel() * world
+        self.log_dict({f"train/{name}": term.detach() for name, term in terms.items()}, batch_size=len(batch.index))
+        self.log("train/loss", loss.detach(), prog_bar=True, batch_size=len(batch.index))
+        self._flops = self.sequential_flops(batch)
+        return loss
+
+    def masked_mean(self, values: Tensor, mask: Tensor) -> Tensor:
+        """The masked mean over all ranks (method: section 4)."""
+        world = self.trainer.world_size if self._trainer is not None else 1
+        count = mask.sum()
+        if world > 1:
+            dist.all_reduce(count)
+        return masked_mean(values, mask, count, world)
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """AdamW with one parameter group a network; learning rate per step, not per epoch."""
+        groups = [{"params": params, "name": name} for name, params in self.trainable().items() if params]
+        optimizer = torch.optim.AdamW(
+            groups, lr=self.learning_rate, weight_decay=self.weight_decay, betas=self.betas
+        )
+        total = self.trainer.max_steps if self.trainer.max_steps > 0 else int(self.trainer.estimated_stepping_batches)
+        scheduler = warmup_schedule(optimizer, self.warmup_steps, total, self.schedule)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def trainable(self) -> dict[str, list[nn.Parameter]]:
+        """Trainable parameters of teacher and RNN; one that both hold (the readout in SMT) is the teacher's."""
+        groups: dict[str, list[nn.Parameter]] = {}
+        seen: set[int] = set()
+        for name in ("teacher", "rnn"):
+            network = getattr(self, name)
+            params = [p for p in network.parameters() if p.requires_grad] if network is not None else []
+            groups[name] = [p for p in params if id(p) not in seen]
+            seen.update(id(p) for p in params)
+        return groups
+
+    def configure_gradient_clipping(self, optimizer: torch.optim.Optimizer, *_: Any, **__: Any) -> None:
+        """Clip teacher and RNN separately, so that neither's gradient shrinks the other's."""
+        if not self.clip:
+            return
+        for group in optimizer.param_groups:
+            norm = torch.nn.utils.clip_grad_norm_(group["params"], self.clip)
+            self.log(f"train/gradient_norm_{group['name']}", norm)
+
+    # Counters
+
+    def count_gradient_steps(self, chain: int) -> None:
+        """Remember the longest gradient chain of f that any step of any stage has used."""
+        self.counters.gradient_steps = max(self.counters.gradient_steps, chain)
+
+    def on_train_batch_start(self, batch: SequenceBatch, batch_idx: int) -> None:
+        """Start the clock: what came before (data, validation, checkpoints) is not training."""
+        self.stopwatch.start()
+
+    def on_after_backward(self) -> None:
+        """Count the time of this batch (also one that only accumulates gradients)."""
+        self.stopwatch.stop(self.counters)
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Step, then count it: before any callback, so that checkpoints agree with the weights they hold."""
+        super().optimizer_step(*args, **kwargs)
+        self.stopwatch.stop(self.counters)
+        self.counters.steps += 1
+        self.counters.sequential_flops += self._flops
+
+    # Evaluation
+
+    def validation_step(self, batch: SequenceBatch, batch_idx: int) -> None:
+        """Update the metrics of split `val`."""
+        self._evaluate("val", batch)
+
+    def test_step(self, batch: SequenceBatch, batch_idx: int) -> None:
+        """Update the metrics of split `test`."""
+        self._evaluate("test", batch)
+
+    def predict_step(self, batch: SequenceBatch, batch_idx: int) -> dict[str, Tensor]:
+        """Loss (nats per valid target) and accuracy of each sample: `index`, `loss`, `accuracy`, `targets`, all `[B]`."""
+        logits = predictions(self.teacher, self.rnn, batch)
+        kind = "rollout" if "rollout" in logits.logits else "teacher"
+        return logits.per_sample(kind) | {"index": batch.index}
+
+    def _evaluate(self, split: str, batch: SequenceBatch) -> None:
+        evaluation = self.evaluations[split]
+        evaluation.update(predictions(self.teacher, self.rnn, batch))
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the metrics of split `val`."""
+        self._log_evaluation("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log the metrics of split `test`."""
+        self._log_evaluation("test")
+
+    def _log_evaluation(self, split: str) -> None:
+        evaluation = self.evaluations[split]
+        values = evaluation.compute()
+        self.log_dict({f"{split}/{name}": value for name, value in values.items()})
+        evaluation.reset()
+
+    # Stage to stage
+
+    def setup(self, stage: str) -> None:
+        """Take over the networks and counters of `init_from`, unless a run of this stage is being continued."""
+        if self.source is None or self.trainer.ckpt_path is not None or self.provenance:
+            return
+        self.source.restore(self, self.requires())
+        self.counters = Counters(**self.source.counters)
+        self.provenance = self.source.provenance
+
+    def requires(self) -> tuple[str, ...]:
+        """Which networks `init_from` must bring ("teacher", "rnn")."""
+        return ()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Record stage, counters and provenance beside the weights, as plain numbers and strings."""
+        checkpoint["memtrain"] = {
+            "stage": self.stage,
+            "counters": self.counters.to_primitive(),
+            "provenance": self.provenance,
+            "class_path": _class_path(self),
+            "data_class_path": _class_path(self.trainer.datamodule) if self.trainer.datamodule else None,
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the counters and the provenance of a run that is being continued."""
+        self.counters = Counters(**checkpoint["memtrain"]["counters"])
+        self.provenance = checkpoint["memtrain"]["provenance"]
+
+
+def _class_path(thing: object) -> str:
+    return f"{type(thing).__module__}.{type(thing).__qualname__}"

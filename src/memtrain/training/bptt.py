@@ -1,0 +1,52 @@
+"""Stage `bptt`: back-propagation through time: the baseline, and the finetuning that can pass the teacher's ceiling."""
+
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from memtrain.batch import IGNORE_INDEX, SequenceBatch
+from memtrain.metrics.flops import bptt_flops
+from memtrain.objectives import cross_entropy
+from memtrain.training.rollout import RolloutModule
+
+
+class BPTTModule(RolloutModule):
+    """Trains f and g on the cross-entropy along the unrolled sequence (method: section 5).
+
+    From scratch it is the baseline; from `init_from` it finetunes what SMT and DMT have trained.
+
+    Args:
+        truncation: cut the gradient path every so many steps; null: never.
+        kwargs: see RolloutModule and MemoryModule.
+    """
+
+    stage: ClassVar[str] = "bptt"
+
+    def __init__(self, truncation: int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if truncation is not None and (truncation < 1 or self.trajectory != "sequential" or self.gradient == "detached"):
+            raise ValueError(
+                f"truncation is {truncation}, but needs to be at least 1, with trajectory sequential and gradient "
+                "through_time; set it to null to back-propagate through everything."
+            )
+        self.truncation = truncation
+        if self.needs_teacher:
+            self.add_frozen_teacher()
+
+    def requires(self) -> tuple[str, ...]:
+        """Finetuning needs an RNN; starting from the teacher's memories needs a teacher."""
+        return ("rnn", "teacher") if self.needs_teacher else ("rnn",)
+
+    def losses(self, batch: SequenceBatch) -> dict[str, Tensor]:
+        """Cross-entropy at the labelled steps that bear targets."""
+        rollout = self.roll(batch, self.truncation)
+        targets = batch.targets[:, rollout.timesteps]
+        bearing = (targets != IGNORE_INDEX).any(0)
+        targets = targets[:, bearing]
+        logits = self.rnn.read(rollout.states[:, bearing])
+        self.count_gradient_steps(self.gradient_chain(rollout.window, self.truncation))
+        return {"readout": self.masked_mean(cross_entropy(logits, targets), targets != IGNORE_INDEX)}
+
+    def sequential_flops(self, batch: SequenceBatch) -> int:
+        """See `memtrain.metrics.flops`."""
+        return bptt_flops(self.rnn, self.sequential_steps(self.window(batch.inputs.shape[1])))

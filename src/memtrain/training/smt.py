@@ -1,0 +1,101 @@
+"""Stage `smt`, Supervised Memory Training: the RNN learns one-step transitions between the teacher's memories."""
+
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from memtrain.batch import SequenceBatch
+from memtrain.metrics.flops import smt_flops
+from memtrain.networks import RNN
+from memtrain.objectives import memory_error
+from memtrain.training.teacher import TeacherModule
+
+
+class SMTModule(TeacherModule):
+    """Trains E, D and f jointly on `L_dec + L_dyn + L_init + L_unif`, or f alone on a frozen teacher.
+
+    The RNN is never unrolled: any two tokens are one step of f apart (method: sections 4 and 5). Its readout *is* the
+    teacher's decoder during this stage.
+
+    Args:
+        dynamics_weight: weight of `L_dyn = MSE(f(m_t, x_{t+1}), m_{t+1})` and of `L_init = MSE(f(m_init, x_0), m_0)`.
+        detach: which memories the dynamics losses do not train: none; target (`m_{t+1}`); both (`m_t` too). Joint
+            training (none) makes the memory Markovian.
+        freeze_teacher: train f alone, on the teacher that `init_from` brings.
+        kwargs: see TeacherModule and MemoryModule.
+    """
+
+    stage: ClassVar[str] = "smt"
+    rnn: RNN
+
+    def __init__(
+        self,
+        dynamics_weight: float = 0.1,
+        detach: Literal["none", "target", "both"] = "none",
+        freeze_teacher: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.dynamics_weight, self.detach, self.freeze_teacher = dynamics_weight, detach, freeze_teacher
+        self.rnn = RNN(self.network, self.vocabulary_size)
+        self.rnn.readout = self.teacher.decoder
+        if freeze_teacher:
+            self.teacher.requires_grad_(False)
+
+    def requires(self) -> tuple[str, ...]:
+        """A frozen teacher must come from somewhere."""
+        return ("teacher",) if self.freeze_teacher else ()
+
+    def losses(self, batch: SequenceBatch) -> dict[str, Tensor]:
+        """All terms, from one encoder call for the memories `m_0`, `m_t` and `m_{t+1}`."""
+        timesteps = self.draw_timesteps(batch)
+        last = batch.inputs.shape[1] - 1
+        before = timesteps[timesteps < last]  # t = T-1 has no next memory
+        wanted = torch.cat([timesteps.new_zeros(1), timesteps, before + 1]).unique()
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.freeze_teacher):
+            memories = self.teacher.encode(batch.inputs, wanted)
+
+        def at(these: Tensor) -> Tensor:
+            return memories[:, torch.searchsorted(wanted, these)]
+
+        terms = {} if self.freeze_teacher else self.memory_losses(batch, timesteps, at(timesteps))
+        dynamics, initial = self.dynamics_losses(batch, before, at(before), at(before + 1), memories[:, 0])
+        return terms | {"dynamics": dynamics, "initial": initial}
+
+    def dynamics_losses(
+        self, batch: SequenceBatch, before: Tensor, memories: Tensor, after: Tensor, first: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """`L_dyn` and `L_init`, weighted, in one batched call of the cell.
+
+        Args:
+            batch: `[B, T]` inputs and targets.
+            before: int64 `[M]`, the timesteps t of the transitions.
+            memories: `m_t`, `[B, M, K, D]`.
+            after: `m_{t+1}`, `[B, M, K, D]`.
+            first: `m_0`, `[B, K, D]`.
+        """
+        targets = torch.cat([first.unsqueeze(1), after], dim=1)
+        if self.detach != "none":
+            targets = targets.detach()
+        if self.detach == "both":
+            memories = memories.detach()
+        initial = self.rnn.initial_memory(len(memories)).unsqueeze(1)
+        inputs = batch.inputs[:, torch.cat([before.new_zeros(1), before + 1])]
+        predicted = self.rnn.step(torch.cat([initial, memories], dim=1), self.rnn.embed(inputs))
+        errors = memory_error(predicted, targets)
+        self.count_gradient_steps(1)
+        dynamics = errors[:, 1:].mean() if len(before) else errors.new_zeros(())
+        return self.dynamics_weight * dynamics, self.dynamics_weight * errors[:, 0].mean()
+
+    def train(self, mode: bool = True) -> "SMTModule":
+        """A frozen teacher stays in evaluation mode."""
+        super().train(mode)
+        if self.freeze_teacher:
+            self.teacher.eval()
+        return self
+
+    def sequential_flops(self, batch: SequenceBatch) -> int:
+        """See `memtrain.metrics.flops`."""
+        length = batch.inputs.shape[1]
+        return smt_flops(self.teacher, self.rnn, length, self.future_length, self.freeze_teacher)
