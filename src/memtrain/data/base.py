@@ -1,0 +1,233 @@
+"""What every data set shares: splits read by position, loaders, mid-epoch resuming, and the questions others ask."""
+
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from lightning import LightningDataModule
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from memtrain.batch import IGNORE_INDEX, SequenceBatch
+from memtrain.data.blocks import Rows, Split
+from memtrain.data.options import require_at_least
+from memtrain.data.sampler import EvaluationSampler, TrainingSampler
+
+
+class SequenceDataset(Dataset[SequenceBatch], ABC):
+    """One split: sample `i` is a pure function of (seed, split, i).
+
+    A loader asks for a whole batch at once (`__getitems__`), so producing one is an index operation, not a loop.
+
+    Args:
+        samples: number of samples.
+    """
+
+    def __init__(self, samples: int) -> None:
+        self.samples = samples
+
+    @abstractmethod
+    def rows(self, indices: NDArray[np.int64]) -> Rows:
+        """Return inputs and targets, int64 `[B, T]`, of the samples at `indices` `[B]`."""
+
+    def __len__(self) -> int:
+        return self.samples
+
+    def __getitems__(self, indices: Sequence[int]) -> SequenceBatch:
+        positions = np.asarray(indices, dtype=np.int64)
+        past_end = positions >= self.samples
+        inputs, targets = self.rows(np.where(past_end, 0, positions))
+        if past_end.any():  # only from EvaluationSampler, to give every rank equally many rows
+            targets = np.where(past_end[:, None], IGNORE_INDEX, targets)
+        index = np.where(past_end, -1, positions)
+        return SequenceBatch(*(torch.from_numpy(np.ascontiguousarray(a)) for a in (inputs, targets, index)))
+
+    def __getitem__(self, index: int) -> SequenceBatch:
+        """Return one sample, without a batch axis."""
+        if not 0 <= index < self.samples:
+            raise IndexError(f"sample {index} was asked for, but the split has samples 0..{self.samples - 1}.")
+        return SequenceBatch(*(tensor[0] for tensor in self.__getitems__([index])))
+
+
+def as_batch(batch: SequenceBatch) -> SequenceBatch:
+    """Collate nothing: `SequenceDataset.__getitems__` has already made the batch."""
+    return batch
+
+
+class SequenceDataModule(LightningDataModule, ABC):
+    """Base of all data sets.
+
+    The training split is endless: give the Trainer `max_steps`. Resuming from a checkpoint continues with exactly the
+    next sample, also with another number of ranks, because a checkpoint records how many samples have been consumed.
+
+    Args:
+        batch_size: samples per optimiser batch on each rank. More is steadier but slower per step.
+        evaluation_samples: samples in each of the validation and test sets (fewer if files hold fewer). More gives
+            finer figures and slower evaluation.
+        evaluation_batch_size: samples per batch in evaluation; changes memory use, not the figures.
+        workers: processes that prepare batches beside training. 0 (in the training process) is enough for probes;
+            raise it if the profiler shows the loader waiting.
+        seed: moves the training stream only; evaluation sets are the same for every seed.
+    """
+
+    modality: ClassVar[Literal["symbols", "text", "image"]]
+    difficulty_name: ClassVar[str | None] = None
+    """Name of the option that holds the difficulty; None where a data set has none."""
+    start_token: ClassVar[int | None] = None
+    """Token from which generation starts if there is no prompt; None where a prompt is needed."""
+
+    def __init__(
+        self,
+        batch_size: int = 32,
+        evaluation_samples: int = 1024,
+        evaluation_batch_size: int = 256,
+        workers: int = 0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters(logger=False)
+        require_at_least("batch_size", batch_size, 1, example=32)
+        require_at_least("evaluation_samples", evaluation_samples, 1, example=1024)
+        require_at_least("evaluation_batch_size", evaluation_batch_size, 1, example=256)
+        require_at_least("workers", workers, 0)
+        require_at_least("seed", seed, 0)
+        self.batch_size = batch_size
+        self.evaluation_samples = evaluation_samples
+        self.evaluation_batch_size = evaluation_batch_size
+        self.workers = workers
+        self.seed = seed
+        self._datasets: dict[Split, SequenceDataset] = {}
+        self._resumed = {"batches": 0, "samples": 0}
+
+    # What a data set must say about itself.
+
+    @property
+    @abstractmethod
+    def vocabulary_size(self) -> int:
+        """Number of different tokens V; follows from the options alone."""
+
+    @property
+    @abstractmethod
+    def sequence_length(self) -> int:
+        """Number of timesteps T; follows from the options alone."""
+
+    @abstractmethod
+    def build_dataset(self, split: Split) -> SequenceDataset:
+        """Make one split; called once each, after `prepare_data`."""
+
+    @abstractmethod
+    def reference_lines(self) -> dict[str, float]:
+        """Return figures to hold results against, on the test split.
+
+        Returns:
+            Some of `chance`, `shortcut_accuracy`, `best_possible` (accuracies in [0, 1]), `unigram_entropy` and
+            `bigram_entropy` (nats per target).
+        """
+
+    @abstractmethod
+    def render(self, tokens: Tensor) -> list[str] | Tensor:
+        """Make tokens `[B, T]` readable: a list of B strings, or images uint8 `[B, H, W]`."""
+
+    @abstractmethod
+    def encode_prompt(self, prompt: str) -> Tensor:
+        """Turn a prompt into tokens, int64 `[T]` with T >= 1."""
+
+    def memory_labels(self, batch: SequenceBatch) -> Tensor | None:
+        """Return what a perfect memory stores that can be coloured, int64 `[B, T]`, 0 where nothing yet; or None."""
+        return None
+
+    @property
+    def difficulty(self) -> int | None:
+        """The difficulty (larger is harder), or None where a data set has none."""
+        return None if self.difficulty_name is None else getattr(self, self.difficulty_name)
+
+    # Splits and loaders.
+
+    def dataset(self, split: Split) -> SequenceDataset:
+        """Return one split, made at its first use."""
+        if split not in self._datasets:
+            self._datasets[split] = self.build_dataset(split)
+        return self._datasets[split]
+
+    def setup(self, stage: str | None = None) -> None:
+        """Make the splits of a stage: "fit", "validate", "test", "predict", or None for all."""
+        splits: dict[str | None, tuple[Split, ...]] = {
+            "fit": ("train", "val"),
+            "validate": ("val",),
+            "test": ("test",),
+            "predict": ("test",),
+            None: ("train", "val", "test"),
+        }
+        for split in splits[stage]:
+            self.dataset(split)
+        if stage == "fit":  # a new fit starts at sample 0; Lightning restores a checkpoint's position after this
+            self._resumed = {"batches": 0, "samples": 0}
+
+    def train_dataloader(self) -> DataLoader[SequenceBatch]:
+        """Batches of the endless training split, from where the run stands."""
+        dataset = self.dataset("train")
+        sampler = TrainingSampler(dataset, self._ranks, self._rank, start=self._consumed_samples)
+        return self._loader(dataset, sampler, self.batch_size)
+
+    def val_dataloader(self) -> DataLoader[SequenceBatch]:
+        """Batches of the validation split."""
+        return self._evaluation_loader("val")
+
+    def test_dataloader(self) -> DataLoader[SequenceBatch]:
+        """Batches of the test split."""
+        return self._evaluation_loader("test")
+
+    def predict_dataloader(self) -> DataLoader[SequenceBatch]:
+        """Batches of the test split."""
+        return self._evaluation_loader("test")
+
+    def _evaluation_loader(self, split: Split) -> DataLoader[SequenceBatch]:
+        dataset = self.dataset(split)
+        return self._loader(
+            dataset, EvaluationSampler(dataset, self._ranks, self._rank), self.evaluation_batch_size
+        )
+
+    def _loader(
+        self, dataset: SequenceDataset, sampler: TrainingSampler | EvaluationSampler, batch_size: int
+    ) -> DataLoader[SequenceBatch]:
+        return DataLoader(
+            dataset,
+            batch_size=batch_size,
+            sampler=sampler,
+            num_workers=self.workers,
+            persistent_workers=self.workers > 0,
+            collate_fn=as_batch,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    # Where the run stands in the training stream.
+
+    @property
+    def _ranks(self) -> int:
+        return self.trainer.world_size if self.trainer is not None else 1
+
+    @property
+    def _rank(self) -> int:
+        return self.trainer.global_rank if self.trainer is not None else 0
+
+    def _consumed_batches(self) -> int:
+        """Batches that training has processed: what workers have fetched ahead does not count."""
+        return self.trainer.fit_loop.epoch_loop.batch_progress.total.processed if self.trainer is not None else 0
+
+    def _consumed_samples(self) -> int:
+        since_resumed = self._consumed_batches() - self._resumed["batches"]
+        return self._resumed["samples"] + since_resumed * self.batch_size * self._ranks
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the position in the training stream: batches, and samples over all ranks, consumed so far."""
+        return {"batches": self._consumed_batches(), "samples": self._consumed_samples()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue after the samples that a checkpoint's run has consumed."""
+        self._resumed = dict(state_dict)
+        # Lightning looks for the position in the loader, does not find it there, and warns; it is here.
+        warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before the epoch")
