@@ -1,4 +1,4 @@
-"""What every data set shares: splits read by position, loaders, mid-epoch resuming, and the questions others ask."""
+"""What every data set shares: splits read by position, loaders, mid-epoch resuming."""
 
 import warnings
 from abc import ABC, abstractmethod
@@ -21,7 +21,8 @@ from memtrain.data.sampler import EvaluationSampler, TrainingSampler
 class SequenceDataset(Dataset[SequenceBatch], ABC):
     """One split: sample `i` is a pure function of (seed, split, i).
 
-    A loader asks for a whole batch at once (`__getitems__`), so producing one is an index operation, not a loop.
+    A loader asks for a whole batch at once (`__getitems__`), so producing one is an index operation, not a
+    loop.
 
     Args:
         samples: number of samples.
@@ -49,7 +50,9 @@ class SequenceDataset(Dataset[SequenceBatch], ABC):
     def __getitem__(self, index: int) -> SequenceBatch:
         """Return one sample, without a batch axis."""
         if not 0 <= index < self.samples:
-            raise IndexError(f"sample {index} was asked for, but the split has samples 0..{self.samples - 1}.")
+            raise IndexError(
+                f"sample {index} was asked for, but the split has samples 0..{self.samples - 1}."
+            )
         return SequenceBatch(*(tensor[0] for tensor in self.__getitems__([index])))
 
 
@@ -61,16 +64,17 @@ def as_batch(batch: SequenceBatch) -> SequenceBatch:
 class SequenceDataModule(LightningDataModule, ABC):
     """Base of all data sets.
 
-    The training split is endless: give the Trainer `max_steps`. Resuming from a checkpoint continues with exactly the
-    next sample, also with another number of ranks, because a checkpoint records how many samples have been consumed.
+    The training split is endless: give the Trainer `max_steps`. Resuming from a checkpoint continues with
+    exactly the next sample, also with another number of ranks, because a checkpoint records how many
+    samples have been consumed.
 
     Args:
         batch_size: samples per optimiser batch on each rank. More is steadier but slower per step.
-        evaluation_samples: samples in each of the validation and test sets (fewer if files hold fewer). More gives
-            finer figures and slower evaluation.
+        evaluation_samples: samples in each of the validation and test sets (fewer if files hold fewer).
+            More gives finer figures and slower evaluation.
         evaluation_batch_size: samples per batch in evaluation; changes memory use, not the figures.
-        workers: processes that prepare batches beside training. 0 (in the training process) is enough for probes;
-            raise it if the profiler shows the loader waiting.
+        workers: processes that prepare batches beside training. 0 (in the training process) is enough for
+            probes; raise it if the profiler shows the loader waiting.
         seed: moves the training stream only; evaluation sets are the same for every seed.
     """
 
@@ -124,8 +128,8 @@ class SequenceDataModule(LightningDataModule, ABC):
         """Return figures to hold results against, on the test split.
 
         Returns:
-            Some of `chance`, `shortcut_accuracy`, `best_possible` (accuracies in [0, 1]), `unigram_entropy` and
-            `bigram_entropy` (nats per target).
+            Some of `chance`, `shortcut_accuracy`, `best_possible` (accuracies in [0, 1]), `unigram_entropy`
+            and `bigram_entropy` (nats per target).
         """
 
     @abstractmethod
@@ -137,7 +141,7 @@ class SequenceDataModule(LightningDataModule, ABC):
         """Turn a prompt into tokens, int64 `[T]` with T >= 1."""
 
     def memory_labels(self, batch: SequenceBatch) -> Tensor | None:
-        """Return what a perfect memory stores that can be coloured, int64 `[B, T]`, 0 where nothing yet; or None."""
+        """Return what a perfect memory stores, as colours int64 `[B, T]`, 0 for nothing yet; or None."""
         return None
 
     @property
@@ -164,7 +168,7 @@ class SequenceDataModule(LightningDataModule, ABC):
         }
         for split in splits[stage]:
             self.dataset(split)
-        if stage == "fit":  # a new fit starts at sample 0; Lightning restores a checkpoint's position after this
+        if stage == "fit":  # starts at sample 0, unless Lightning restores a checkpoint's position after this
             self._resumed = {"batches": 0, "samples": 0}
 
     def train_dataloader(self) -> DataLoader[SequenceBatch]:
@@ -200,7 +204,7 @@ class SequenceDataModule(LightningDataModule, ABC):
             sampler=sampler,
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
-            collate_fn=as_batch,
+            collate_fn=as_batch,  # type: ignore[arg-type]
             pin_memory=torch.cuda.is_available(),
         )
 
@@ -216,18 +220,22 @@ class SequenceDataModule(LightningDataModule, ABC):
 
     def _consumed_batches(self) -> int:
         """Batches that training has processed: what workers have fetched ahead does not count."""
-        return self.trainer.fit_loop.epoch_loop.batch_progress.total.processed if self.trainer is not None else 0
+        if self.trainer is None:
+            return 0
+        return self.trainer.fit_loop.epoch_loop.batch_progress.total.processed  # type: ignore[attr-defined]
 
     def _consumed_samples(self) -> int:
         since_resumed = self._consumed_batches() - self._resumed["batches"]
         return self._resumed["samples"] + since_resumed * self.batch_size * self._ranks
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the position in the training stream: batches, and samples over all ranks, consumed so far."""
+        """Return the position in the training stream: batches, and samples over all ranks, consumed."""
         return {"batches": self._consumed_batches(), "samples": self._consumed_samples()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue after the samples that a checkpoint's run has consumed."""
         self._resumed = dict(state_dict)
         # Lightning looks for the position in the loader, does not find it there, and warns; it is here.
-        warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before the epoch")
+        warnings.filterwarnings(
+            "ignore", message="You're resuming from a checkpoint that ended before the epoch"
+        )

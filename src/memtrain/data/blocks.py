@@ -1,8 +1,8 @@
 """Random samples as a pure function of their position: blocks of 1,024, each from a generator of its own.
 
 Sample `i` of a split lies in block `i // 1024`, and a block is drawn whole, by one generator seeded with
-(seed, split, block). So generation is vectorised, and yet a sample depends on nothing but (seed, split, index): not on
-the order of reading, the number of workers or ranks, or where a run was interrupted.
+(seed, split, block). So generation is vectorised, and yet a sample depends on nothing but (seed, split,
+index): not on the order of reading, the number of workers or ranks, or where a run was interrupted.
 """
 
 from collections import OrderedDict
@@ -26,10 +26,11 @@ class Blocks:
     """Arrays drawn block by block, with the most recent blocks kept.
 
     Args:
-        draw: `draw(generator, count)` returns a tuple of arrays whose first axis has length `count`; it must be
-            picklable, because loader workers receive it.
+        draw: `draw(generator, count)` returns a tuple of arrays whose first axis has length `count`; it
+            must be picklable, because loader workers receive it.
         seed: the run's seed. Only the training split uses it: evaluation sets are the same in every run.
         split: "train", "val" or "test".
+        size: samples in a block.
         keep: number of blocks kept in memory.
     """
 
@@ -38,19 +39,21 @@ class Blocks:
         draw: Callable[[np.random.Generator, int], tuple[NDArray[np.int64], ...]],
         seed: int,
         split: Split,
+        size: int = BLOCK_SIZE,
         keep: int = 2,
     ) -> None:
         self.draw = draw
         self.seed = seed if split == "train" else EVALUATION_SEED
         self.split = split
+        self.size = size
         self.keep = keep
         self._kept: OrderedDict[int, tuple[NDArray[np.int64], ...]] = OrderedDict()
 
     def block(self, number: int) -> tuple[NDArray[np.int64], ...]:
-        """Return block `number`: the arrays of samples `number * 1024 .. number * 1024 + 1023`."""
+        """Return block `number`: the arrays of its `size` samples."""
         if number not in self._kept:
             generator = np.random.default_rng([self.seed, SPLIT_NUMBERS[self.split], number])
-            self._kept[number] = self.draw(generator, BLOCK_SIZE)
+            self._kept[number] = self.draw(generator, self.size)
             if len(self._kept) > self.keep:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(number)
@@ -58,7 +61,7 @@ class Blocks:
 
     def take(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.int64], ...]:
         """Return the samples at `indices` `[B]`, one array `[B, ...]` for each array of a block."""
-        numbers, offsets = np.divmod(indices, BLOCK_SIZE)
+        numbers, offsets = np.divmod(indices, self.size)
         distinct, block_of_sample = np.unique(numbers, return_inverse=True)
         if len(distinct) == 1:
             return tuple(array[offsets] for array in self.block(int(distinct[0])))
@@ -74,8 +77,8 @@ class Blocks:
 def split_numbers_of(rows: NDArray[np.int64]) -> NDArray[np.int64]:
     """Say which split each input row belongs to, by a hash of the row alone.
 
-    One bucket of 16 is the validation split's, one the test split's, the others are training's. Equal rows get equal
-    answers, so no row can stand in two splits.
+    One bucket of 16 is the validation split's, one the test split's, the others are training's. Equal rows
+    get equal answers, so no row can stand in two splits.
 
     Args:
         rows: int64 `[B, T]`.
@@ -107,7 +110,8 @@ def draw_of_split(
 ) -> Rows:
     """Draw samples until `count` of them belong to `split`; the others are thrown away.
 
-    A row's split does not depend on what the row means, so the samples that stay have the distribution of all.
+    A row's split does not depend on what the row means, so the samples that stay have the distribution of
+    all.
 
     Args:
         generator: source of all randomness.

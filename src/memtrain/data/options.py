@@ -1,4 +1,4 @@
-"""Checks of option values: each refuses a bad value in one sentence that names the option, the value and the remedy."""
+"""Checks of option values: a bad one is refused in one sentence that names option, value and remedy."""
 
 
 def require_at_least(option: str, value: float, minimum: float, example: float | None = None) -> None:

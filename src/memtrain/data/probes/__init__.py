@@ -8,4 +8,12 @@ from memtrain.data.probes.retrieval import Retrieval
 from memtrain.data.probes.stack import Stack
 from memtrain.data.probes.string_copy import StringCopy
 
-__all__ = ["KeyValueRecall", "ModularArithmetic", "Parity", "ProbeDataModule", "Retrieval", "Stack", "StringCopy"]
+__all__ = [
+    "KeyValueRecall",
+    "ModularArithmetic",
+    "Parity",
+    "ProbeDataModule",
+    "Retrieval",
+    "Stack",
+    "StringCopy",
+]

@@ -51,18 +51,19 @@ class ProbeDataModule(SequenceDataModule):
         space = self.input_space()
         if space < HASH_BUCKETS * self.evaluation_samples:
             raise ValueError(
-                f"data.{self.difficulty_name} is {self.difficulty}, which gives only {space} different input rows, "
-                f"too few for disjoint training and evaluation sets of {self.evaluation_samples} samples; choose a "
-                f"larger data.{self.difficulty_name} or at most {space // HASH_BUCKETS} data.evaluation_samples."
+                f"data.{self.difficulty_name} is {self.difficulty}, which gives only {space} different "
+                f"input rows, too few for disjoint training and evaluation sets of "
+                f"{self.evaluation_samples} samples; choose a larger data.{self.difficulty_name} or at "
+                f"most {space // HASH_BUCKETS} data.evaluation_samples."
             )
 
     @abstractmethod
     def generator(self) -> Callable[[np.random.Generator, int], Rows]:
-        """Return the probe's function `(generator, samples) -> (inputs, targets)`, with its options filled in."""
+        """Return the function `(generator, samples) -> (inputs, targets)`, with its options filled in."""
 
     @abstractmethod
     def input_space(self) -> int:
-        """Return the number of different input rows (a lower bound where the exact number is hard to count)."""
+        """Return the number of different input rows, or a lower bound where counting is hard."""
 
     @abstractmethod
     def chance(self) -> float:
@@ -70,7 +71,7 @@ class ProbeDataModule(SequenceDataModule):
 
     @abstractmethod
     def shortcut_accuracy(self) -> float:
-        """Return the best accuracy of a guess from the last two inputs `x_{t-1}, x_t` alone, without memory."""
+        """Return the best accuracy of a guess from the last two inputs `x_{t-1}, x_t` alone."""
 
     def best_possible(self) -> float:
         """Return the best accuracy of any guess from the whole past."""
@@ -102,7 +103,8 @@ class ProbeDataModule(SequenceDataModule):
         words = prompt.split()
         if not words or not all(word.isdecimal() and int(word) < self.vocabulary_size for word in words):
             raise ValueError(
-                f"prompt is {prompt!r}, but must be numbers from 0 to {self.vocabulary_size - 1} separated by spaces; "
+                f"prompt is {prompt!r}, but must be numbers from 0 to {self.vocabulary_size - 1} "
+                f"separated by spaces; "
                 f'give for example "1 0 1".'
             )
         return torch.tensor([int(word) for word in words])

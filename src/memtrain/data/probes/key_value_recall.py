@@ -14,10 +14,13 @@ from memtrain.data.options import require_at_least
 from memtrain.data.probes.base import ProbeDataModule
 
 
-def key_value_recall(generator: np.random.Generator, samples: int, *, pairs: int, keys: int, values: int) -> Rows:
+def key_value_recall(
+    generator: np.random.Generator, samples: int, *, pairs: int, keys: int, values: int
+) -> Rows:
     """Draw pairs of distinct keys and any values, then a query key; the target is the query's value.
 
-    Keys are the tokens 0..keys-1, values the tokens keys..keys+values-1. For example, with `pairs=3, keys=values=32`::
+    Keys are the tokens 0..keys-1, values the tokens keys..keys+values-1. For example, with `pairs=3,
+    keys=values=32`::
 
         inputs   7 40  0 33 12 40  0
         targets  -  -  -  -  -  - 33      (-: no target)
@@ -47,7 +50,8 @@ class KeyValueRecall(ProbeDataModule):
     """Key-value recall probe: the memory must hold every pair until one of them is asked for.
 
     Args:
-        pairs: number of key-value pairs, at most `keys`. The difficulty; a sequence has 2 * pairs + 1 timesteps.
+        pairs: number of key-value pairs, at most `keys`. The difficulty; a sequence has 2 * pairs + 1
+            timesteps.
         keys: number of different keys (tokens 0..keys-1); the keys of a sequence are distinct.
         values: number of different values (tokens keys..keys+values-1). Chance is 1/values.
         **options: see `SequenceDataModule`.
@@ -95,11 +99,11 @@ class KeyValueRecall(ProbeDataModule):
         return 1 / self.values
 
     def shortcut_accuracy(self) -> float:
-        """Return the accuracy of always naming the last value: right if the last pair is asked, else by luck."""
+        """Return the accuracy of naming the last value: right if the last pair is asked, else by luck."""
         return 1 / self.pairs + (1 - 1 / self.pairs) / self.values
 
     def memory_labels(self, batch: SequenceBatch) -> Tensor:
-        """Return 1 + the number of the value that will be asked for, once its pair is read; 0 before; `[B, T]`."""
+        """Return 1 + the value that will be asked for, from its pair on; 0 before; int64 `[B, T]`."""
         query = batch.inputs[:, -1:]
         key_position = (batch.inputs == query).int().argmax(dim=1, keepdim=True)
         value = batch.inputs.gather(1, key_position + 1) - self.keys + 1

@@ -45,8 +45,8 @@ def modular_arithmetic(generator: np.random.Generator, samples: int, *, modulus:
 def bayes_accuracy(inputs: NDArray[np.int64], modulus: int) -> float:
     """Return the accuracy expected of the best guess from the whole past, over all targets of `inputs`.
 
-    At each a, every w that agrees with the pairs so far is equally likely, and each fixes its c; the best guess is the
-    b that most of them predict. (The first b is a blind guess: 1/V.)
+    At each a, every w that agrees with the pairs so far is equally likely, and each fixes its c; the best
+    guess is the b that most of them predict. (The first b is a blind guess: 1/V.)
 
     Args:
         inputs: int64 `[B, T]`, rows of `modular_arithmetic`.
@@ -57,7 +57,9 @@ def bayes_accuracy(inputs: NDArray[np.int64], modulus: int) -> float:
     """
     a, b = inputs[:, 0::2, None], inputs[:, 1::2, None]
     w = np.arange(modulus)
-    predicted = (b[:, :1] + w * (a - a[:, :1])) % modulus  # [B, pairs, V]: what each w predicts, given the first pair
+    predicted = (
+        b[:, :1] + w * (a - a[:, :1])
+    ) % modulus  # [B, pairs, V]: what each w predicts, given the first pair
     agrees = np.logical_and.accumulate(predicted == b, axis=1)
     accuracy_sum = len(inputs) / modulus
     rows = np.arange(len(inputs))
@@ -115,12 +117,12 @@ class ModularArithmetic(ProbeDataModule):
         return (1 / self.modulus + (self.pairs - 1) * unchanged) / self.pairs
 
     def best_possible(self) -> float:
-        """Return the accuracy of the best guess from the whole past, on the test split (the first b is a guess)."""
+        """Return the accuracy of the best guess from the whole past, on the test split."""
         test = self.dataset("test")
         return bayes_accuracy(test.rows(np.arange(len(test)))[0], self.modulus)
 
     def memory_labels(self, batch: SequenceBatch) -> Tensor:
-        """Return 1 + the smallest w that agrees with the whole row, from the second pair on; 0 before; `[B, T]`."""
+        """Return 1 + the least w that fits the row, from its second pair on; 0 before; int64 `[B, T]`."""
         a, b = batch.inputs[:, 0::2, None], batch.inputs[:, 1::2, None]
         w = torch.arange(self.modulus, device=batch.inputs.device)
         agrees = ((w * (a - a[:, :1]) - (b - b[:, :1])) % self.modulus == 0).all(dim=1)

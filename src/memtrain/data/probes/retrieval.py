@@ -15,7 +15,7 @@ from memtrain.data.probes.base import ProbeDataModule
 
 
 def retrieval(generator: np.random.Generator, samples: int, *, length: int, symbols: int) -> Rows:
-    """Draw random symbols 1..n; the marker 0 and then the needle in the first half; the marker again at the end.
+    """Draw symbols 1..n, with the marker 0 and then the needle in the first half, and the marker at the end.
 
     For example, with `length=8, symbols=8` and the marker at position 1, hence the needle 6::
 
@@ -42,10 +42,11 @@ def retrieval(generator: np.random.Generator, samples: int, *, length: int, symb
 
 
 class Retrieval(ProbeDataModule):
-    """Retrieval probe: the only target, at the last step, is the symbol that followed the marker in the first half.
+    """Retrieval probe: the only target, at the last step, is the symbol that followed the marker.
 
     Args:
-        length: timesteps T in a sequence, at least 4. The difficulty: the needle must be kept for more than T/2 steps.
+        length: timesteps T in a sequence, at least 4. The difficulty: the needle must be kept for more than
+            T/2 steps.
         symbols: number n of different symbols (tokens 1..n; 0 is the marker). Chance is 1/n.
         **options: see `SequenceDataModule`.
     """

@@ -15,9 +15,9 @@ from memtrain.data.probes.base import ProbeDataModule
 
 
 def stack(generator: np.random.Generator, samples: int, *, length: int, symbols: int, capacity: int) -> Rows:
-    """Draw pushes 1..n and pops 0, each with probability 1/2 where both are possible; targets are the popped symbols.
+    """Draw pushes 1..n and pops 0, each with probability 1/2; targets are the popped symbols.
 
-    An empty stack is pushed to, a full one popped from. For example, with `length=8, symbols=4`::
+    An empty stack is always pushed to, a full one popped from. For example, with `length=8, symbols=4`::
 
         inputs   3  1  0  2  4  0  0  0
         targets  -  -  1  -  -  4  2  3      (-: no target)
@@ -100,12 +100,15 @@ class Stack(ProbeDataModule):
     def shortcut_accuracy(self) -> float:
         """Return the accuracy of naming the symbol pushed just before a pop, and guessing after another pop.
 
-        The share of pops that follow a push is exact: it comes from the probabilities of all depths at each step.
+        The share of pops that follow a push is exact: it comes from the probabilities of all depths at each
+        step.
         """
         pop_probability = np.array([0.0] + [0.5] * (self.capacity - 1) + [1.0])
         at_depth = np.zeros(self.capacity + 1)
         at_depth[0] = 1.0
-        just_pushed = np.zeros_like(at_depth)  # joint probability of the depth and of a push at the step before
+        just_pushed = np.zeros_like(
+            at_depth
+        )  # joint probability of the depth and of a push at the step before
         pops = pops_after_push = 0.0
         for _ in range(self.length):
             popped = at_depth * pop_probability

@@ -16,7 +16,7 @@ from memtrain.data.probes.base import ProbeDataModule
 def string_copy(
     generator: np.random.Generator, samples: int, *, length: int, symbols: int, reverse: bool
 ) -> Rows:
-    """Draw L symbols 1..n, then the delimiter 0, then the string teacher-forced; targets from the delimiter on.
+    """Draw L symbols 1..n, the delimiter 0, and the string teacher-forced; targets from the delimiter on.
 
     For example, with `length=8` (L = 4) and the string 3 1 4 2, plain and with `reverse=True`::
 
@@ -58,8 +58,8 @@ class StringCopy(ProbeDataModule):
         require_at_least("symbols", symbols, 2, example=4)
         if length % 2:
             raise ValueError(
-                f"data.length is {length}, but must be even, because half of the steps read the string and half write "
-                f"it; choose {length - 1} or {length + 1}."
+                f"data.length is {length}, but must be even, because half of the steps read the string "
+                f"and half write it; choose {length - 1} or {length + 1}."
             )
         self.length = length
         self.symbols = symbols
@@ -89,11 +89,11 @@ class StringCopy(ProbeDataModule):
         return 1 / self.symbols
 
     def shortcut_accuracy(self) -> float:
-        """Return 1/n, or a little more backwards: there the first target is the symbol just before the delimiter."""
+        """Return 1/n; backwards a little more, as the first target is the symbol before the delimiter."""
         targets = self.length // 2
         seen = 1 if self.reverse or targets == 1 else 0
         return (seen + (targets - seen) / self.symbols) / targets
 
     def memory_labels(self, batch: SequenceBatch) -> Tensor:
-        """Return the string's first symbol at every step, int64 `[B, T]`: the first branch of the tree of strings."""
+        """Return the string's first symbol (first branch of the tree) at every step, int64 `[B, T]`."""
         return batch.inputs[:, :1].expand_as(batch.inputs)

@@ -1,0 +1,100 @@
+"""Where data come from: local files or the Hugging Face hub; and which split is which."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from datasets import IterableDataset, load_dataset
+from huggingface_hub import HfApi
+
+SPLIT_WORDS = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+    "t10k": "test",
+}
+
+
+def local_path(path: str) -> Path | None:
+    """Return the local file or folder that `path` names, or None if it is a data set of the hub.
+
+    A path that does not exist is a hub name if it has the form `owner/name` and there is no local folder
+    `owner`.
+
+    Raises:
+        FileNotFoundError: if it is neither.
+    """
+    local = Path(path).expanduser()
+    if local.exists():
+        return local
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", path) and not local.parent.exists():
+        return None
+    raise FileNotFoundError(
+        f"data.path is {path}, which does not exist; give a file, a folder, or a Hugging Face data set as "
+        f"owner/name."
+    )
+
+
+def split_of(name: str) -> str:
+    """Return "train", "val" or "test" for the name of a file or hub split; "train" if it says nothing."""
+    for word in re.split(r"[^a-z0-9]+", name.lower()):
+        if word in SPLIT_WORDS:
+            return SPLIT_WORDS[word]
+    return "train"
+
+
+def files_under(path: Path) -> list[Path]:
+    """List a file alone, or all files of a folder at any depth in order of name, without hidden ones."""
+    if path.is_file():
+        return [path]
+    found = (file for file in path.rglob("*") if file.is_file())
+    return sorted(file for file in found if not file.relative_to(path).as_posix().startswith("."))
+
+
+def describe_files(files: Iterable[Path]) -> list[list[Any]]:
+    """Return path, size and time of change of each file: the identity of a local source for the cache."""
+    stats = ((file, file.stat()) for file in files)
+    return [[str(file.resolve()), stat.st_size, stat.st_mtime_ns] for file, stat in stats]
+
+
+def hub_splits(path: str) -> dict[str, IterableDataset]:
+    """Open every split of a hub data set for one pass, without keeping a copy of its files.
+
+    Args:
+        path: `owner/name`.
+
+    Returns:
+        The hub's own split names and their rows.
+
+    Raises:
+        FileNotFoundError: if the hub does not give it.
+    """
+    try:
+        HfApi().dataset_info(path, timeout=20)
+        return dict(load_dataset(path, streaming=True))
+    except (
+        Exception
+    ) as error:  # whatever goes wrong here, the user needs to know which name was asked of the hub
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise FileNotFoundError(
+            f"data.path is {path}, which is no local path and cannot be read from the Hugging Face hub "
+            f"({reason}); correct the path, or connect to the network."
+        ) from error
+
+
+def require_column(columns: Iterable[str], column: str, source: object) -> None:
+    """Refuse a column that the source lacks.
+
+    Raises:
+        ValueError: if `column` is not among `columns`.
+    """
+    if column not in columns:
+        raise ValueError(
+            f"data.column is {column!r}, but {source} has only the columns {', '.join(sorted(columns))}; "
+            f"choose one of them."
+        )

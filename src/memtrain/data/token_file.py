@@ -1,0 +1,103 @@
+"""Tokens on disk: prepared once into a cache folder, then memory-mapped by every process that reads them."""
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def default_cache_folder() -> Path:
+    """Return `memtrain` under the user's cache folder (`$XDG_CACHE_HOME`, else `~/.cache`)."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "memtrain"
+
+
+def cache_entry(cache_folder: str | None, key: dict[str, Any]) -> Path:
+    """Return the folder in which what `key` describes is, or will be, prepared.
+
+    Args:
+        cache_folder: where prepared data sets are kept; None for `default_cache_folder`.
+        key: identity of the source and every option that changes the tokens, as YAML primitives.
+    """
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
+    return (Path(cache_folder).expanduser() if cache_folder else default_cache_folder()) / digest
+
+
+def prepare_once(entry: Path, key: dict[str, Any], build: Callable[[Path], None]) -> None:
+    """Fill a cache entry unless it is there: built beside its place, then renamed into it.
+
+    Processes may start together: each builds its own copy, the first to finish is kept, and nobody ever
+    sees a half.
+
+    Args:
+        entry: the entry's folder, from `cache_entry`.
+        key: what the entry holds; written beside the tokens for the curious, as `source.json`.
+        build: `build(folder)` writes the files into an empty folder.
+    """
+    if entry.is_dir():
+        return
+    beside = entry.with_name(f".{entry.name}-{uuid.uuid4().hex}")
+    beside.mkdir(parents=True)
+    try:
+        build(beside)
+        (beside / "source.json").write_text(json.dumps(key, indent=2, sort_keys=True))
+        beside.rename(entry)
+    except OSError:
+        if not entry.is_dir():  # otherwise another process was first: its copy is as good as ours
+            raise
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+class TokenFile:
+    """A stretch of a file of one-byte tokens, memory-mapped at first use (and anew in each loader worker).
+
+    Args:
+        path: the file.
+        start: first token of the stretch.
+        stop: token after its last; None for the end of the file.
+
+    Raises:
+        FileNotFoundError: if the file has not been prepared.
+    """
+
+    def __init__(self, path: Path, start: int = 0, stop: int | None = None) -> None:
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"{path} is missing; call the data module's prepare_data() before its setup()."
+            )
+        self.path = path
+        self.start = start
+        self.stop = path.stat().st_size if stop is None else stop
+        self._mapped: NDArray[np.uint8] | None = None
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_mapped": None}
+
+    @property
+    def tokens(self) -> NDArray[np.uint8]:
+        """All tokens of the stretch, uint8, still on disk."""
+        if self._mapped is None:
+            whole = (
+                np.memmap(self.path, dtype=np.uint8, mode="r") if self.stop else np.empty(0, dtype=np.uint8)
+            )
+            self._mapped = whole[self.start : self.stop]
+        return self._mapped
+
+    def windows(self, starts: NDArray[np.int64], length: int) -> NDArray[np.int64]:
+        """Return the tokens from each of `starts` `[B]` on, int64 `[B, length]`."""
+        return self.tokens[starts[:, None] + np.arange(length)].astype(np.int64)
+
+    def halves(self) -> tuple["TokenFile", "TokenFile"]:
+        """Cut the stretch in two."""
+        middle = self.start + len(self) // 2
+        return TokenFile(self.path, self.start, middle), TokenFile(self.path, middle, self.stop)
