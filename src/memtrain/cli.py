@@ -1,0 +1,155 @@
+"""The command `memtrain`: one stage (fit, validate, test, predict), whole experiments (run, compare), samples (generate).
+
+Heavy imports happen inside the commands, so that `memtrain --help` answers at once.
+"""
+
+import os
+import sys
+from argparse import RawDescriptionHelpFormatter
+from collections.abc import Sequence
+from pathlib import Path
+
+from jsonargparse import ArgumentError, Namespace
+
+from memtrain.parsing import SentenceParser, sentence
+
+STAGE_COMMANDS = {
+    "fit": "train one stage on one data set",
+    "validate": "evaluate a checkpoint on the validation split",
+    "test": "evaluate a checkpoint on the test split",
+    "predict": "write loss and accuracy of each test sample as CSV",
+}
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        args: the words after `memtrain`; None for those of this process.
+
+    Returns:
+        The exit status: 0, 1 where the work failed, 2 where the command line is wrong. Either failure is explained by one
+        sentence on stderr; with MEMTRAIN_DEBUG=1 in the environment the exception is raised instead.
+    """
+    args = list(sys.argv[1:] if args is None else args)
+    try:
+        if args and args[0] in STAGE_COMMANDS:
+            return stage(args)
+        options = command_parser().parse_args(args or ["--help"])
+        return COMMANDS[options.subcommand](options[options.subcommand])
+    except (ArgumentError, ValueError, OSError) as error:
+        if os.environ.get("MEMTRAIN_DEBUG") == "1":
+            raise
+        print(f"memtrain: {sentence(error)}", file=sys.stderr)
+        return 2 if isinstance(error, ArgumentError) else 1
+
+
+def entry_point() -> None:
+    """The console script."""
+    sys.exit(main())
+
+
+def command_parser() -> SentenceParser:
+    """The parser of all commands; those of one stage are listed here and parsed by `memtrain.fit`."""
+    parser = SentenceParser(
+        prog="memtrain",
+        description="Train recurrent networks without recurrence (SMT, DMT), and compare them with BPTT.",
+        epilog="options of a command: memtrain COMMAND --help\n"
+        "example:              memtrain run experiments/demo/experiment.yaml --jobs 2",
+        formatter_class=RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subcommands(title="commands", metavar="COMMAND", description=None)
+    for name, description in STAGE_COMMANDS.items():
+        commands.add_subcommand(name, SentenceParser(), help=description)
+
+    run = SentenceParser(description="Train every method, difficulty and seed of an experiment file, then compare.")
+    run.add_argument("file", type=Path, help="the experiment, a YAML file")
+    run.add_argument("--output", type=Path, default=None, help="folder of the results (default: runs/<name>)")
+    run.add_argument("--methods", type=words, default=None, help="only these methods of the file: a,b")
+    run.add_argument("--seeds", type=integers, default=None, help="these seeds in place of the file's: 0,1,2")
+    run.add_argument("--jobs", type=int, default=1, help="runs at a time, each in a process of one thread (default: 1)")
+    run.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="change an entry of the file, for example --set budget.seconds=600; may be repeated",
+    )
+    run.add_argument(
+        "--index", type=int, default=None, help="train only run number INDEX, in this process (for cluster arrays)"
+    )
+    commands.add_subcommand("run", run, help="run an experiment file: all methods, difficulties and seeds")
+
+    compare = SentenceParser(description="Gather finished runs in one table, one figure and one verdict.")
+    compare.add_argument("directories", type=Path, nargs="+", help="folders that `memtrain run` has filled")
+    compare.add_argument("--output", type=Path, default=None, help="where to write (default: the first folder)")
+    commands.add_subcommand("compare", compare, help="compare the methods of one or more result folders")
+
+    generate = SentenceParser(description="Draw samples from a trained RNN, alone, one token after the other.")
+    generate.add_argument("--checkpoint", type=Path, required=True, help="a checkpoint of stage smt, dmt or bptt")
+    generate.add_argument("--prompt", type=str, default=None, help="text or symbols to continue")
+    generate.add_argument("--length", type=int, default=None, help="tokens a sample (default: the training length)")
+    generate.add_argument("--samples", type=int, default=None, help="samples (default: 1 text, 16 images)")
+    generate.add_argument("--temperature", type=float, default=1.0, help="1: as learned; 0: the likeliest token")
+    generate.add_argument("--seed", type=int, default=0, help="of the random draws")
+    generate.add_argument("--output", type=Path, default=None, help="file to write (default: stdout; samples.png)")
+    commands.add_subcommand("generate", generate, help="draw text or images from a trained RNN")
+    return parser
+
+
+def words(text: str) -> list[str]:
+    """`a,b` as `["a", "b"]`."""
+    return [word.strip() for word in text.split(",")]
+
+
+def integers(text: str) -> list[int]:
+    """`0,1` as `[0, 1]`."""
+    return [int(word) for word in words(text)]
+
+
+def stage(args: list[str]) -> int:
+    """`memtrain fit|validate|test|predict`."""
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+    from memtrain.fit import MemtrainCLI
+
+    try:
+        MemtrainCLI(args)
+    except MisconfigurationException as error:
+        raise ValueError(sentence(error)) from error
+    return 0
+
+
+def run(options: Namespace) -> int:
+    """`memtrain run`."""
+    from memtrain.compare import compare_directories
+    from memtrain.experiment import launch_experiment, read_experiment, run_index
+
+    experiment = read_experiment(options.file, options.set, options.methods, options.seeds)
+    directory = options.output or Path("runs", experiment.name)
+    if options.index is not None:
+        run_index(experiment, directory, options.index)
+        return 0
+    failures = launch_experiment(experiment, directory, options.jobs)
+    if experiment.measurement is None:
+        compare_directories([directory])
+    return 1 if failures else 0
+
+
+def compare(options: Namespace) -> int:
+    """`memtrain compare`."""
+    from memtrain.compare import compare_directories
+
+    compare_directories(options.directories, output=options.output)
+    return 0
+
+
+def generate(options: Namespace) -> int:
+    """`memtrain generate`."""
+    from memtrain.generate import generate_samples
+
+    generate_samples(**{key: value for key, value in options.items() if key != "config"})
+    return 0
+
+
+COMMANDS = {"run": run, "compare": compare, "generate": generate}

@@ -1,0 +1,6 @@
+"""Experiments: every method, difficulty and seed of one YAML file, here or as the runs of a cluster job."""
+
+from memtrain.experiment.runner import launch_experiment, run_index
+from memtrain.experiment.specification import Experiment, read_experiment
+
+__all__ = ["Experiment", "launch_experiment", "read_experiment", "run_index"]

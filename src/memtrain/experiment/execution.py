@@ -1,0 +1,204 @@
+"""One run in this process: each stage is timed, trained and evaluated, or taken as it stands if that is done."""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Trainer
+
+from memtrain.checkpoints import load_checkpoint, load_module
+from memtrain.data import SequenceDataModule
+from memtrain.experiment.plan import (
+    Rates,
+    Run,
+    StagePlan,
+    build_data,
+    data_configuration,
+    evaluation_difficulties,
+    plan_stages,
+)
+from memtrain.experiment.progress import ProgressFile
+from memtrain.experiment.specification import Budget, Experiment
+from memtrain.files import read_json, write_json
+from memtrain.fit import MemtrainCLI
+from memtrain.provenance import provenance
+from memtrain.training import MemoryModule
+
+WARM_UP_STEPS, TIMED_STEPS = 10, 30
+VALIDATIONS = 20
+"""Validations in a stage whose trainer sets no `val_check_interval`: points of its learning curve."""
+CHECKPOINTS = 10
+"""Checkpoints in a stage, at least."""
+
+
+def execute(experiment: Experiment, run: Run, directory: Path, rates: Rates) -> None:
+    """Do what is left of a run.
+
+    Args:
+        experiment: the experiment.
+        run: one of its runs.
+        directory: folder of the experiment's results.
+        rates: learning rates that replace the file's.
+
+    Raises:
+        ValueError: if the folder holds a run of another configuration, or is being worked on by another process.
+    """
+    plans = plan_stages(experiment, run, rates)
+    progress = ProgressFile(directory / run.folder / "progress.json")
+    with only_worker(directory / run.folder):
+        source = None
+        for plan in plans:
+            if not is_done(plan, directory):
+                folder = directory / plan.folder
+                steps = stage_steps(plan, folder, experiment.budget, source, progress)
+                train(plan, folder, steps, source, progress)
+                progress.report(plan.name, "evaluating")
+                write_json(folder / "result.json", result(experiment, run, plan, directory))
+            progress.finish(plan.share)
+            source = directory / plan.folder / "checkpoints" / "last.ckpt"
+
+
+def is_done(plan: StagePlan, directory: Path) -> bool:
+    """Whether the stage has its result.
+
+    Raises:
+        ValueError: if its folder holds something else than this stage, finished or not.
+    """
+    records = [read_json(directory / plan.folder / name) for name in ("result.json", "budget.json")]
+    for record in records:
+        if record is not None and record["fingerprint"] != plan.fingerprint:
+            raise ValueError(
+                f"{directory / plan.folder} holds results of another configuration; "
+                "choose another --output, or remove that folder."
+            )
+    return records[0] is not None
+
+
+@contextmanager
+def only_worker(folder: Path) -> Iterator[None]:
+    """Keep two processes from working on one run; the system lets go of the lock even if this one is killed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"{folder} is being worked on by another process; wait for it, or stop it.") from None
+        yield
+
+
+def configure(plan: StagePlan, source: Path | None, **trainer: Any) -> dict[str, Any]:
+    """The stage's configuration with the checkpoint to start from and further Trainer options."""
+    model = plan.configuration["model"]
+    if source is not None:
+        model = {**model, "init_args": {**model["init_args"], "init_from": str(source)}}
+    return {**plan.configuration, "model": model, "trainer": {**plan.configuration["trainer"], **trainer}}
+
+
+def stage_steps(
+    plan: StagePlan, folder: Path, budget: Budget, source: Path | None, progress: ProgressFile
+) -> int:
+    """Optimiser steps of a stage: decided once, recorded in `budget.json`, and kept when a run is continued."""
+    recorded = read_json(folder / "budget.json")
+    if recorded is not None:
+        return recorded["steps"]
+    seconds = seconds_per_step = None
+    if budget.steps is not None:
+        steps = max(1, round(plan.share * budget.steps))
+    else:
+        assert budget.seconds is not None  # one of the two is given
+        progress.report(plan.name, "timing")
+        seconds = plan.share * budget.seconds
+        seconds_per_step = time_steps(plan, source)
+        steps = max(1, int(seconds / seconds_per_step))
+    write_json(
+        folder / "budget.json",
+        {
+            "fingerprint": plan.fingerprint,
+            "share": plan.share,
+            "seconds": seconds,
+            "seconds_per_step": seconds_per_step,
+            "steps": steps,
+            "hardware": provenance()["hardware"],
+        },
+    )
+    return steps
+
+
+def time_steps(plan: StagePlan, source: Path | None) -> float:
+    """Training seconds of one optimiser step, by throw-away copies of the stage.
+
+    The timed copy trains as if its few steps were the whole stage, so that options that change over a stage, as growing
+    windows do, are swept from their first value to their last.
+    """
+    for steps in (WARM_UP_STEPS, TIMED_STEPS):
+        cli = MemtrainCLI(configure(plan, source, max_steps=steps, limit_val_batches=0), record=False)
+        cli.trainer.fit(cli.model, datamodule=cli.datamodule)
+    counters, before = cli.model.counters, cli.model.source.counters["train_seconds"] if source else 0.0
+    return (counters.train_seconds - before) / TIMED_STEPS
+
+
+def train(plan: StagePlan, folder: Path, steps: int, source: Path | None, progress: ProgressFile) -> None:
+    """Train a stage to its last step, from where its checkpoint stands."""
+    last = folder / "checkpoints" / "last.ckpt"
+    if last.is_file() and load_checkpoint(last)["global_step"] >= steps:
+        return
+    interval = plan.configuration["trainer"]["val_check_interval"] or max(1, steps // VALIDATIONS)
+    configuration = configure(plan, source, max_steps=steps, val_check_interval=interval)
+    configuration["checkpoint_every"] = max(1, min(plan.configuration["checkpoint_every"], steps // CHECKPOINTS))
+    cli = MemtrainCLI(configuration, directory=folder)
+    cli.trainer.callbacks.append(progress.callback(plan.name, plan.share, steps))
+    cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=last if last.is_file() else None)
+
+
+def result(experiment: Experiment, run: Run, plan: StagePlan, directory: Path) -> dict[str, Any]:
+    """What a trained stage is worth: its last checkpoint, read at each evaluation difficulty."""
+    checkpoint = directory / plan.folder / "checkpoints" / "last.ckpt"
+    module = load_module(checkpoint)
+    networks = {"teacher": module.teacher, "rnn": module.rnn}
+    split = "val" if run.rates else "test"
+    difficulties = [run.difficulty] if run.rates else evaluation_difficulties(experiment, run)
+    return {
+        "fingerprint": plan.fingerprint,
+        "experiment": experiment.name,
+        "method": run.method,
+        "stage": plan.name,
+        "stages": experiment.methods[run.method],
+        "difficulty_name": experiment.difficulty.key if experiment.difficulty else None,
+        "difficulty": run.difficulty,
+        "seed": run.seed,
+        "learning_rate": plan.configuration["model"]["init_args"]["learning_rate"],
+        "encoder": module.network.attention if module.teacher is not None else None,
+        "parameters": {
+            name: sum(p.numel() for p in network.parameters()) for name, network in networks.items() if network is not None
+        },
+        "counters": asdict(module.counters),
+        "evaluations": [
+            {"difficulty": difficulty, "split": split}
+            | evaluate(plan, module, build_data(data_configuration(experiment, difficulty)), split)
+            for difficulty in difficulties
+        ],
+        "provenance": provenance(),
+    }
+
+
+def evaluate(plan: StagePlan, module: MemoryModule, data: SequenceDataModule, split: str) -> dict[str, Any]:
+    """The metrics of a module, without the split's name, and the reference lines of the data."""
+    options = plan.configuration["trainer"]
+    trainer = Trainer(
+        accelerator=options["accelerator"],
+        devices=1,  # several would weight a padded last batch wrongly
+        precision=options["precision"],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    read = trainer.validate if split == "val" else trainer.test
+    metrics = read(module, datamodule=data, verbose=False)[0]
+    return {
+        "metrics": {name.removeprefix(f"{split}/"): value for name, value in metrics.items()},
+        "reference_lines": data.reference_lines(),
+    }

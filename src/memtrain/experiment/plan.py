@@ -1,0 +1,198 @@
+"""From an experiment to its runs, and from a run to the complete configuration of each of its stages."""
+
+import hashlib
+import itertools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import ArgumentError
+
+from memtrain.data import SequenceDataModule
+from memtrain.experiment.specification import Experiment, Number
+from memtrain.fit import resolve
+from memtrain.parsing import SentenceParser, sentence
+
+Rates = Mapping[str, float]
+"""Learning rates by stage; a stage that is not in it keeps the file's."""
+
+QUIET_TRAINER = {"num_sanity_val_steps": 0, "enable_progress_bar": False, "enable_model_summary": False}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One method at one difficulty with one seed.
+
+    Args:
+        method: name of the method.
+        difficulty: training difficulty, or None.
+        seed: seed of the run.
+        rates: the learning rates that a tuning run tries, as (stage, rate) pairs; empty: a run of the comparison.
+    """
+
+    method: str
+    difficulty: Number | None
+    seed: int
+    rates: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def folder(self) -> Path:
+        """Where the run lives, below the experiment's folder."""
+        place = Path(self.method, "any" if self.difficulty is None else f"{self.difficulty:g}", str(self.seed))
+        tried = "-".join(f"{stage}_{rate:g}" for stage, rate in self.rates)
+        return Path("tuning", place, tried) if self.rates else place
+
+    def __str__(self) -> str:
+        words = [self.method] + ([f"{self.difficulty:g}"] if self.difficulty is not None else [])
+        return " ".join([*words, f"seed {self.seed}", *(f"{stage} lr {rate:g}" for stage, rate in self.rates)])
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """One stage of a run, as far as it is known before training.
+
+    Args:
+        name: name of the stage.
+        folder: folder of the stage, below the experiment's.
+        configuration: everything `memtrain fit` needs, but the number of steps and the checkpoint to start from.
+        share: part of the method's budget, in (0, 1].
+        fingerprint: hash of all that the stage's result depends on, the stages before it included.
+    """
+
+    name: str
+    folder: Path
+    configuration: dict[str, Any]
+    share: float
+    fingerprint: str
+
+
+def list_runs(experiment: Experiment) -> list[Run]:
+    """All runs in the order of their index: tuning runs first, then those of the comparison, seed by seed."""
+    tuning = []
+    if experiment.grid is not None:
+        grid = experiment.grid
+        difficulties = experiment.difficulties if grid.difficulty is None else [grid.difficulty]
+        for method, rates in grid.learning_rates.items():
+            if method in experiment.methods:
+                tried = combinations(rates, experiment.methods[method])
+                tuning += [
+                    Run(method, *rest) for rest in itertools.product(difficulties, grid.seeds, tried)
+                ]
+    compared = itertools.product(experiment.seeds, experiment.difficulties, experiment.methods)
+    return tuning + [Run(method, difficulty, seed) for seed, difficulty, method in compared]
+
+
+def combinations(
+    rates: list[float] | dict[str, list[float]], stages: list[str]
+) -> list[tuple[tuple[str, float], ...]]:
+    """The learning rates to try.
+
+    Args:
+        rates: rates of all stages together, or of each stage.
+        stages: stages of the method.
+
+    Returns:
+        One tuple of (stage, rate) pairs for each trial.
+    """
+    if isinstance(rates, list):
+        return [tuple((stage, rate) for stage in stages) for rate in rates]
+    return [tuple(zip(rates, trial, strict=True)) for trial in itertools.product(*rates.values())]
+
+
+def plan_stages(experiment: Experiment, run: Run, rates: Rates) -> list[StagePlan]:
+    """The stages of a run.
+
+    Args:
+        experiment: the experiment.
+        run: one of its runs.
+        rates: learning rates that replace the file's.
+
+    Raises:
+        ValueError: where an option of a stage's model, data or trainer is unknown or of another type.
+    """
+    names = experiment.methods[run.method]
+    shares = [experiment.stages[name].share for name in names]
+    plans: list[StagePlan] = []
+    for name, share in zip(names, shares, strict=True):
+        stage_rates = {"learning_rate": rates[name]} if name in rates else {}
+        configuration = stage_configuration(experiment, name, run, stage_rates, first=not plans)
+        share = share / sum(shares)
+        identity = {
+            "configuration": configuration,
+            "budget": [experiment.budget.seconds, experiment.budget.steps, share],
+            "evaluation": [experiment.evaluation.samples, experiment.evaluation.difficulties, bool(run.rates)],
+            "source": plans[-1].fingerprint if plans else None,
+        }
+        fingerprint = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+        plans.append(StagePlan(name, run.folder / name, configuration, share, fingerprint))
+    return plans
+
+
+def stage_configuration(
+    experiment: Experiment, name: str, run: Run, rates: Mapping[str, float], first: bool
+) -> dict[str, Any]:
+    """The configuration of one stage, with all defaults written out."""
+    stage = experiment.stages[name]
+    model = {**stage.model, "init_args": {**stage.model.get("init_args", {}), **rates}}
+    if first and experiment.network is not None:
+        model["init_args"].setdefault("network", experiment.network)
+    trainer = {"val_check_interval": None, **QUIET_TRAINER, **experiment.trainer, **stage.trainer}
+    data = data_configuration(experiment, run.difficulty)
+    configuration = {"seed_everything": run.seed, "trainer": trainer, "model": model, "data": data}
+    try:
+        return json.loads(_resolved(json.dumps(configuration)))
+    except ArgumentError as error:
+        raise ValueError(f"stages.{name} (or data, trainer, network): {error}") from None
+
+
+@lru_cache(maxsize=None)
+def _resolved(configuration: str) -> str:
+    return json.dumps(resolve(json.loads(configuration)))
+
+
+def data_configuration(experiment: Experiment, difficulty: Number | None) -> dict[str, Any]:
+    """The data at one difficulty, evaluated on as many samples as the experiment says."""
+    changed: dict[str, Any] = {"evaluation_samples": experiment.evaluation.samples}
+    if experiment.difficulty is not None:
+        changed[experiment.difficulty.key] = difficulty
+    return {**experiment.data, "init_args": {**experiment.data.get("init_args", {}), **changed}}
+
+
+def build_data(configuration: Mapping[str, Any]) -> SequenceDataModule:
+    """The data module that `class_path` and `init_args` describe.
+
+    Raises:
+        ValueError: for unknown options and impossible values.
+    """
+    parser = SentenceParser()
+    parser.add_subclass_arguments(SequenceDataModule, "data", required=True)
+    try:
+        return parser.instantiate(parser.parse_object({"data": dict(configuration)})).data
+    except (ArgumentError, ValueError) as error:
+        raise ValueError(f"data: {sentence(error)}") from None
+
+
+def evaluation_difficulties(experiment: Experiment, run: Run) -> list[Number | None]:
+    """The run's own difficulty, then the others that it is read at."""
+    return [run.difficulty, *(d for d in experiment.evaluation.difficulties if d != run.difficulty)]
+
+
+def check_data(experiment: Experiment) -> None:
+    """Refuse data that cannot be built, or whose tokens differ between training and evaluation."""
+    if experiment.evaluation.difficulties and experiment.difficulty is None:
+        raise ValueError("evaluation.difficulties needs an entry difficulty that names the option they are values of.")
+    for trained in experiment.difficulties:
+        run = Run("", trained, 0)
+        sizes = {
+            difficulty: build_data(data_configuration(experiment, difficulty)).vocabulary_size
+            for difficulty in evaluation_difficulties(experiment, run)
+        }
+        for difficulty, size in sizes.items():
+            if size != sizes[trained]:
+                raise ValueError(
+                    f"evaluation.difficulties has {difficulty}, where the data have {size} tokens, but training at "
+                    f"{trained} has {sizes[trained]}; leave it out."
+                )

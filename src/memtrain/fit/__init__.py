@@ -1,0 +1,6 @@
+"""Training and evaluating one stage: LightningCLI with this project's links, loggers and checkpoints."""
+
+from memtrain.fit.command import MemtrainCLI, resolve
+from memtrain.fit.records import AtomicCheckpointIO, LastCheckpoint, MetricsTable
+
+__all__ = ["AtomicCheckpointIO", "LastCheckpoint", "MemtrainCLI", "MetricsTable", "resolve"]

@@ -1,0 +1,160 @@
+"""`memtrain fit|validate|test|predict`: any module of `memtrain.training` with any data module, from YAML and options."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import Namespace
+from jsonargparse.typing import PositiveInt
+from lightning.pytorch import Trainer
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from memtrain import data, training
+from memtrain.data import SequenceDataModule
+from memtrain.fit.records import AtomicCheckpointIO, CostRecord, LastCheckpoint, MetricsTable
+from memtrain.parsing import SentenceParser
+from memtrain.training import MemoryModule
+
+TRAINER_DEFAULTS = {
+    "max_steps": 1000,
+    "max_epochs": -1,  # training goes by steps
+    "check_val_every_n_epoch": None,  # and so does validation
+    "val_check_interval": 200,
+    "log_every_n_steps": 10,
+}
+
+
+class FitParser(SentenceParser, LightningArgumentParser):
+    """Lightning's parser, whose mistakes are one sentence."""
+
+
+class MemtrainCLI(LightningCLI):
+    """LightningCLI for stages and sequence data: it parses, builds, and runs the sub-command.
+
+    Args:
+        args: `["fit", "--config", ...]`, or a configuration without sub-command, as of `config.yaml`, that is built and
+            not run.
+        directory: folder of the run; None: `trainer.default_root_dir`, or a new one below `runs/`.
+        build: make the objects of the configuration, or only check it.
+        record: keep `config.yaml`, checkpoints and metrics in the folder of the run, or train without a trace.
+    """
+
+    def __init__(
+        self,
+        args: Sequence[str] | Mapping[str, Any],
+        directory: Path | None = None,
+        build: bool = True,
+        record: bool = True,
+    ) -> None:
+        self.directory, self.build, self.record = directory, build, record
+        super().__init__(
+            MemoryModule,
+            SequenceDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            auto_configure_optimizers=False,
+            save_config_callback=SaveConfigCallback if record else None,
+            save_config_kwargs={"overwrite": True},
+            trainer_defaults=TRAINER_DEFAULTS,
+            parser_class=FitParser,
+            parser_kwargs={name: {"epilog": EPILOG} for name in self.subcommands()},
+            args=dict(args) if isinstance(args, Mapping) else list(args),
+            run=not isinstance(args, Mapping),
+        )
+
+    def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """The options beside `trainer`, `model` and `data`."""
+        parser.add_argument(
+            "--seed_everything",
+            type=int,
+            default=0,
+            help="seed of the initial weights, of the training samples' order and of the choices inside a step",
+        )
+        parser.add_argument(
+            "--checkpoint_every", type=PositiveInt, default=100, help="optimiser steps between two checkpoints"
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """What one part knows and another needs."""
+        parser.link_arguments("data.vocabulary_size", "model.init_args.vocabulary_size", apply_on="instantiate")
+        parser.link_arguments("seed_everything", "model.init_args.seed")
+        parser.link_arguments("seed_everything", "data.init_args.seed")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Parse, and refuse a linked value that was set by hand: it would be ignored."""
+        self.config = parser.parse_args(args) if isinstance(args, list) else parser.parse_object(args)
+        if "weights_only" in self.settings:
+            self.settings.weights_only = True  # no checkpoint may carry code
+        model = self.settings.model
+        if "vocabulary_size" not in model.init_args:
+            raise ValueError(
+                f"{model.class_path} has no option vocabulary_size, which the data module sets; "
+                "take it in the constructor and pass it on to MemoryModule."
+            )
+        if model.init_args.vocabulary_size is not None:
+            raise ValueError(
+                f"model.init_args.vocabulary_size is {model.init_args.vocabulary_size}, "
+                "but the data module sets it; leave it out."
+            )
+
+    @property
+    def settings(self) -> Namespace:
+        """The configuration of the sub-command, or the whole where there is none."""
+        return self.config.get(self.config.get("subcommand"), self.config)
+
+    def instantiate_classes(self) -> None:
+        """Build data module, model and trainer."""
+        if self.build:
+            super().instantiate_classes()
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """The trainer, with the records that every run keeps."""
+        if not self.record:
+            return super().instantiate_trainer(logger=False, enable_checkpointing=False, **kwargs)
+        options = self._get(self.config_init, "trainer")
+        directory = self.directory or options.default_root_dir or self.new_directory()
+        kwargs["default_root_dir"] = directory
+        kwargs["plugins"] = [*(options.plugins or []), AtomicCheckpointIO()]
+        kwargs["callbacks"] = [*(options.callbacks or []), CostRecord()]
+        if options.logger in (None, True):
+            kwargs["logger"] = [TensorBoardLogger(directory, name="", version=""), MetricsTable(directory)]
+        if options.enable_checkpointing is not False:
+            kwargs["callbacks"].append(LastCheckpoint(self.settings.checkpoint_every))
+        return super().instantiate_trainer(**kwargs)
+
+    def new_directory(self) -> Path:
+        """`runs/fit/<model>-<data>-<time>`."""
+        names = [self.settings[part].class_path.rpartition(".")[2] for part in ("model", "data")]
+        return Path("runs", self.subcommand or "fit", "-".join([*names, datetime.now().strftime("%Y%m%d-%H%M%S")]))
+
+
+def resolve(configuration: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration with every option that it leaves at its default written out.
+
+    Args:
+        configuration: entries `seed_everything`, `trainer`, `model`, `data`, as in `config.yaml`.
+
+    Returns:
+        The whole configuration as YAML primitives, which `memtrain fit --config` reproduces.
+
+    Raises:
+        ArgumentError: for unknown options and values of another type, in one sentence.
+    """
+    cli = MemtrainCLI(configuration, build=False)
+    return yaml.safe_load(cli.parser.dump(cli.config, skip_none=False))
+
+
+def class_names(module: Any, base: type) -> str:
+    """The classes of a package that an option can name."""
+    members = [getattr(module, name) for name in module.__all__]
+    return ", ".join(m.__name__ for m in members if isinstance(m, type) and issubclass(m, base) and m is not base)
+
+
+EPILOG = (
+    "The options of a model or a data set: --model.help CLASS, --data.help CLASS. "
+    f"Models: {class_names(training, MemoryModule)}. Data: {class_names(data, SequenceDataModule)}. "
+    "Any importable subclass of theirs will do as well, by its dotted path."
+)

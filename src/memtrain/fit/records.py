@@ -1,0 +1,135 @@
+"""What a run leaves behind while it trains: `checkpoints/last.ckpt` and `metrics.csv`, both whole at any moment."""
+
+import csv
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.loggers import Logger
+
+from memtrain.training import MemoryModule
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes a checkpoint beside its place and renames it, so that a killed run never leaves half a file."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Write `checkpoint` to `path`."""
+        path = Path(path)
+        # Not named after `path`: Lightning takes any file with "last" in its name for a checkpoint.
+        unfinished = path.with_name(f"unfinished-{os.getpid()}")
+        super().save_checkpoint(checkpoint, unfinished, storage_options)
+        unfinished.replace(path)
+
+
+class LastCheckpoint(ModelCheckpoint):
+    """Keeps `checkpoints/last.ckpt`: every so many optimiser steps, and at the end of training.
+
+    Args:
+        every_n_steps: optimiser steps between two checkpoints.
+    """
+
+    def __init__(self, every_n_steps: int) -> None:
+        super().__init__(
+            every_n_train_steps=every_n_steps,
+            save_top_k=0,
+            save_last=True,
+            save_on_train_epoch_end=False,
+            enable_version_counter=False,
+        )
+
+    def on_train_end(self, trainer: Trainer, pl_module: MemoryModule) -> None:
+        """The trained state is what is evaluated, whatever step training ended at."""
+        if not trainer.fast_dev_run and self.dirpath is not None:
+            trainer.save_checkpoint(Path(self.dirpath) / "last.ckpt")
+
+
+class MetricsTable(Logger):
+    """Logs to `metrics.csv`: one row a logged step, one column a metric, empty where a step has no value.
+
+    Lightning's CSVLogger deletes the file of the run that it continues; this one keeps it up to the checkpoint.
+
+    Args:
+        directory: folder of the run.
+    """
+
+    def __init__(self, directory: str | Path) -> None:
+        super().__init__()
+        self.path = Path(directory) / "metrics.csv"
+        self.rows: list[dict[str, Any]] = []
+
+    @property
+    def name(self) -> str:
+        """No subfolder."""
+        return ""
+
+    @property
+    def version(self) -> str:
+        """No subfolder."""
+        return ""
+
+    @property
+    def save_dir(self) -> str:
+        """The folder of the run."""
+        return str(self.path.parent)
+
+    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing: `config.yaml` and the checkpoint have them."""
+
+    def continue_from(self, step: int) -> None:
+        """Take over the rows that an earlier part of this run has logged before optimiser step `step`."""
+        self.rows = []
+        if step > 0 and self.path.exists():
+            with self.path.open(newline="") as file:
+                self.rows = [row | {"step": int(row["step"])} for row in csv.DictReader(file)]
+            self.rows = [row for row in self.rows if row["step"] < step]
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Add to the row of `step`."""
+        if not self.rows or self.rows[-1]["step"] != step:
+            self.rows.append({"step": step})
+        self.rows[-1].update(metrics)
+
+    @rank_zero_only
+    def save(self) -> None:
+        """Write all rows."""
+        columns = list(dict.fromkeys(column for row in self.rows for column in row))
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = self.path.with_suffix(".unfinished")
+        with unfinished.open("w", newline="") as file:
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(self.rows)
+        unfinished.replace(self.path)
+
+    def after_save_checkpoint(self, checkpoint_callback: ModelCheckpoint) -> None:
+        """A run that continues from this checkpoint finds its rows."""
+        self.save()
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """Write what the last checkpoint did not cover."""
+        self.save()
+
+
+class CostRecord(Callback):
+    """Puts what training has cost so far beside each validation, and continues the table of an interrupted run."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: MemoryModule) -> None:
+        """Take over the rows that the checkpoint's part of the run has logged."""
+        for logger in trainer.loggers:
+            if isinstance(logger, MetricsTable):
+                logger.continue_from(trainer.global_step)
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: MemoryModule) -> None:
+        """Log the cumulative counters as `cost/...`."""
+        if trainer.state.fn == TrainerFn.FITTING:
+            counters = pl_module.counters.to_primitive()
+            pl_module.log_dict({f"cost/{name}": float(value) for name, value in counters.items()})
