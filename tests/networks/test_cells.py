@@ -1,0 +1,130 @@
+"""All cells, by one table: memory space, fused rollout, gradients; gated cells by their textbook equations."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from memtrain.networks.cells import Cell, GRUCell, LSTMCell, MLPCell, TransformerCell
+from memtrain.networks.options import primitive_factory
+
+
+def test_a_step_stays_in_the_shape_and_space_of_memories(
+    cell: Cell, start: Tensor, embeddings: Tensor
+) -> None:
+    after = cell.step(start, embeddings[:, 0])
+    assert after.shape == start.shape
+    gated = isinstance(cell, (GRUCell, LSTMCell))
+    if cell.memory_normalization == "rms" and not gated:
+        torch.testing.assert_close(after.square().mean(-1), torch.ones(2, 3, dtype=torch.float64))
+    elif not isinstance(cell, LSTMCell):  # an LSTM's c may leave (-1, 1), its h may not
+        assert (after.abs() < 1).all() or cell.memory_normalization == "rms"
+
+
+def test_the_rollout_equals_stepping_with_all_gradients(
+    cell: Cell, start: Tensor, embeddings: Tensor
+) -> None:
+    start.requires_grad_()
+    embeddings.requires_grad_()
+    memory, stepped = start, []
+    for t in range(embeddings.shape[1]):
+        memory = cell.step(memory, embeddings[:, t])
+        stepped.append(memory)
+    expected = torch.stack(stepped, dim=1)
+    rolled = cell.rollout(start, embeddings)
+    torch.testing.assert_close(rolled, expected, rtol=1e-12, atol=1e-12)
+    direction = torch.randn_like(expected)
+    variables = [start, embeddings, *cell.parameters()]
+    gradients = [
+        torch.autograd.grad((y * direction).sum(), variables, retain_graph=True) for y in (rolled, expected)
+    ]
+    for of_rolled, of_expected in zip(*gradients, strict=True):
+        torch.testing.assert_close(of_rolled, of_expected, rtol=1e-10, atol=1e-10)
+
+
+def test_gradients_reach_memory_input_and_every_parameter(
+    cell: Cell, start: Tensor, embeddings: Tensor
+) -> None:
+    start.requires_grad_()
+    after = cell.step(start, embeddings[:, 0].requires_grad_())
+    variables = {"memory": start, **dict(cell.named_parameters())}
+    gradients = torch.autograd.grad((after * torch.randn_like(after)).sum(), list(variables.values()))
+    for name, gradient in zip(variables, gradients, strict=True):
+        assert gradient.norm() > 0, name
+
+
+def test_samples_do_not_mix(cell: Cell, start: Tensor, embeddings: Tensor) -> None:
+    together = cell.step(start, embeddings[:, 0])
+    alone = cell.step(start[1:], embeddings[1:, 0])
+    torch.testing.assert_close(together[1:], alone, rtol=1e-12, atol=1e-12)
+
+
+def test_the_gru_cell_equals_the_textbook_equations() -> None:
+    cell = GRUCell(4, 2, "tanh").double()
+    h, x = torch.randn(3, 2, 4, dtype=torch.float64).tanh(), torch.randn(3, 4, dtype=torch.float64)
+    flat = h.flatten(1)
+    of_x = x @ cell.gru.weight_ih_l0.T + cell.gru.bias_ih_l0
+    of_h = flat @ cell.gru.weight_hh_l0.T + cell.gru.bias_hh_l0
+    (rx, zx, nx), (rh, zh, nh) = of_x.chunk(3, 1), of_h.chunk(3, 1)
+    reset, update = torch.sigmoid(rx + rh), torch.sigmoid(zx + zh)
+    candidate = torch.tanh(nx + reset * nh)
+    expected = (1 - update) * candidate + update * flat
+    torch.testing.assert_close(cell.step(h, x), expected.view(3, 2, 4), rtol=1e-12, atol=1e-12)
+
+
+def test_the_lstm_cell_keeps_c_and_h_in_the_memory_and_equals_the_textbook_equations() -> None:
+    cell = LSTMCell(4, 2, "tanh").double()
+    memory, x = torch.randn(3, 2, 4, dtype=torch.float64).tanh(), torch.randn(3, 4, dtype=torch.float64)
+    c, h = memory.flatten(1).split(4, dim=1)
+    gates = x @ cell.lstm.weight_ih.T + cell.lstm.bias_ih + h @ cell.lstm.weight_hh.T + cell.lstm.bias_hh
+    i, f, g, o = gates.chunk(4, 1)
+    c = torch.sigmoid(f) * c + torch.sigmoid(i) * g.tanh()
+    h = torch.sigmoid(o) * c.tanh()
+    torch.testing.assert_close(cell.step(memory, x).flatten(1), torch.cat([c, h], 1), rtol=1e-12, atol=1e-12)
+
+
+def test_the_forget_bias_is_added_to_the_forget_gate_only() -> None:
+    torch.manual_seed(1)
+    plain = LSTMCell(4, 2, "tanh", forget_bias=0.0).lstm.bias_ih
+    torch.manual_seed(1)
+    raised = LSTMCell(4, 2, "tanh", forget_bias=2.5).lstm.bias_ih
+    torch.testing.assert_close(raised - plain, torch.tensor([0.0] * 4 + [2.5] * 4 + [0.0] * 8))
+
+
+@pytest.mark.parametrize("kind", [GRUCell, LSTMCell])
+def test_a_gated_cell_with_rms_memories_is_refused_in_one_sentence(kind: type[Cell]) -> None:
+    with pytest.raises(
+        ValueError, match=r"memory_normalization is rms, but the gated .* set it to tanh"
+    ) as e:
+        kind(8, 2, "rms")
+    assert "\n" not in str(e.value)
+
+
+def test_an_lstm_of_odd_size_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"memory_tokens is 15, but an LSTMCell needs an even"):
+        LSTMCell(5, 3, "tanh")
+
+
+def test_an_mlp_without_layers_is_refused() -> None:
+    with pytest.raises(ValueError, match="layers is 0, but an MLPCell needs at least 1"):
+        MLPCell(8, 2, "rms", layers=0)
+
+
+def test_a_user_cell_must_define_step() -> None:
+    class Stepless(Cell):
+        pass
+
+    with pytest.raises(TypeError, match="abstract"):
+        Stepless(8, 2, "rms")
+
+
+def test_the_transformer_cell_equals_a_bidirectional_stack_over_memory_and_input() -> None:
+    """The authors' cell: outputs at the memory positions of a Transformer over [memory; x] at positions 0..K."""
+    cell = TransformerCell(8, 2, "tanh", heads=2, head_dimension=4).double()
+    memory, x = torch.randn(3, 2, 8, dtype=torch.float64), torch.randn(3, 8, dtype=torch.float64)
+    outputs = cell.transformer(torch.cat([memory, x.unsqueeze(1)], dim=1), torch.arange(3))
+    torch.testing.assert_close(cell.step(memory, x), outputs[:, :2].tanh(), rtol=1e-12, atol=1e-12)
+
+
+def test_a_lambda_as_cell_cannot_be_recorded() -> None:
+    with pytest.raises(ValueError, match=r"must be a subclass of memtrain\.networks\.cells\.Cell"):
+        primitive_factory(lambda width, tokens, kind: TransformerCell(width, tokens, kind))
