@@ -1,0 +1,43 @@
+# Every target sets up what it needs. `make help` lists them.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+SEED ?= 0
+DEMO := runs/demo/seed-$(SEED)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo tensorboard test test-slow lint type clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "memtrain needs Python 3.11 or newer; set PYTHON=python3.11.")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+setup: $(READY)  ## make .venv with the tested versions, once
+
+demo: $(READY)  ## train SMT->DMT against BPTT on one long probe and compare (SEED=0; under 10 minutes on two cores)
+	$(BIN)/memtrain run experiments/demo/experiment.yaml --seeds $(SEED) --output $(DEMO)
+
+tensorboard: $(READY)  ## open the demo's runs in TensorBoard
+	$(BIN)/tensorboard --logdir $(DEMO)
+
+test: $(READY)  ## the fast tests, under 5 minutes on two cores
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m 'not slow'
+
+test-slow: $(READY)  ## the slow tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m slow --timeout 1800
+
+lint: $(READY)  ## ruff: style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+type: $(READY)  ## mypy
+	$(BIN)/mypy
+
+clean:  ## remove the virtual environment and caches; runs/ stays
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
