@@ -1,0 +1,69 @@
+"""Small data sets in the formats a user would have, made on the spot."""
+
+import gzip
+import os
+import struct
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+
+@pytest.fixture
+def cache_folder(tmp_path: Path) -> str:
+    return str(tmp_path / "cache")
+
+
+@pytest.fixture
+def stories(tmp_path: Path) -> Path:
+    """Parquet files like TinyStories': 200 + 40 stories of about 60 characters, some with a dash beyond ASCII."""
+    folder = tmp_path / "stories"
+    folder.mkdir()
+    words = ["the", "cat", "saw", "a", "dog", "and", "ran", "home", "to", "sleep"]
+    draw = np.random.default_rng(0)
+    for name, count in (("train", 200), ("validation", 40)):
+        texts = [" ".join(draw.choice(words, 15)) + "." for _ in range(count)]
+        texts[0] += "\u2014\u00e9"  # two characters that are not ASCII
+        pd.DataFrame({"text": texts, "number": range(count)}).to_parquet(folder / f"{name}.parquet")
+    return folder
+
+
+def write_idx(file: Path, images: np.ndarray) -> None:
+    content = struct.pack(">IIII", 0x803, *images.shape) + images.astype(np.uint8).tobytes()
+    file.write_bytes(gzip.compress(content) if file.suffix == ".gz" else content)
+
+
+@pytest.fixture
+def idx_folder(tmp_path: Path) -> Path:
+    """MNIST's files with 30 + 10 images of 4x4 pixels; image n of a file is filled with the value n."""
+    folder = tmp_path / "mnist"
+    folder.mkdir()
+    for name, count in (("train", 30), ("t10k", 10)):
+        images = np.broadcast_to(np.arange(count, dtype=np.uint8)[:, None, None], (count, 4, 4))
+        write_idx(folder / f"{name}-images-idx3-ubyte.gz", images)
+    return folder
+
+
+@pytest.fixture
+def sketches(tmp_path: Path) -> Path:
+    """Drawings in Sketchy's layout: 2 classes x 10 photos x 3 drawings; each photo has a grey level of its own."""
+    folder = tmp_path / "sketchy"
+    for class_number, name in enumerate(("ant", "zebra")):
+        (folder / name).mkdir(parents=True)
+        for photo in range(10):
+            for drawing in range(3):
+                grey = 10 * (10 * class_number + photo)
+                image = Image.new("RGB", (8, 8), (grey, grey, grey))
+                image.save(folder / name / f"n{class_number}_{photo}-{drawing}.png")
+    return folder
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """The folder of real samples that MEMTRAIN_DATA names."""
+    folder = os.environ.get("MEMTRAIN_DATA")
+    if not folder:
+        pytest.skip("MEMTRAIN_DATA is not set: give a folder with mnist/, sketchy/, quickdraw/ and tinystories/")
+    return Path(folder)
