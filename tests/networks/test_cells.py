@@ -1,4 +1,4 @@
-"""All cells, by one table: memory space, fused rollout, gradients; gated cells by their textbook equations."""
+"""All cells, by one table: memory space, fused rollout, gradients; gated cells by textbook equations."""
 
 import pytest
 import torch
@@ -118,7 +118,7 @@ def test_a_user_cell_must_define_step() -> None:
 
 
 def test_the_transformer_cell_equals_a_bidirectional_stack_over_memory_and_input() -> None:
-    """The authors' cell: outputs at the memory positions of a Transformer over [memory; x] at positions 0..K."""
+    """The authors' cell: outputs at the memory positions of one over [memory; x], positions 0..K."""
     cell = TransformerCell(8, 2, "tanh", heads=2, head_dimension=4).double()
     memory, x = torch.randn(3, 2, 8, dtype=torch.float64), torch.randn(3, 8, dtype=torch.float64)
     outputs = cell.transformer(torch.cat([memory, x.unsqueeze(1)], dim=1), torch.arange(3))

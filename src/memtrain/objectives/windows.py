@@ -40,8 +40,6 @@ def futures(
         wanted = _first_columns(bearing[at.clamp(max=total - 1)] & (at < total))
         at = at.gather(1, wanted)
     chosen = targets[:, at.clamp(max=total - 1)].masked_fill(at >= total, IGNORE_INDEX)
-    if wanted is not None:
-        chosen = chosen.masked_fill(~bearing[at.clamp(max=total - 1)], IGNORE_INDEX)
     return future, chosen, wanted
 
 
