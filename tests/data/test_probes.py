@@ -22,7 +22,9 @@ PROBES = [
     (ModularArithmetic, {"modulus": 6, "pairs": 8}),
     (Parity, {"length": 15}),
 ]
-every_probe = pytest.mark.parametrize(("probe", "options"), PROBES, ids=lambda value: getattr(value, "__name__", None))
+every_probe = pytest.mark.parametrize(
+    ("probe", "options"), PROBES, ids=lambda value: getattr(value, "__name__", None)
+)
 
 
 def oracle(probe: Any, row: list[int]) -> list[int]:
@@ -108,7 +110,9 @@ def test_the_shortcut_is_the_best_guess_from_the_last_two_inputs(probe: Any, opt
 @every_probe
 @settings(max_examples=20, deadline=None)
 @given(indices=st.lists(st.integers(0, 10**9), min_size=1, max_size=8))
-def test_a_sample_is_a_function_of_its_index_alone(probe: Any, options: dict[str, Any], indices: list[int]) -> None:
+def test_a_sample_is_a_function_of_its_index_alone(
+    probe: Any, options: dict[str, Any], indices: list[int]
+) -> None:
     together = probe(**options).dataset("train").__getitems__(indices)
     dataset = probe(**options).dataset("train")
     alone = [dataset[index] for index in reversed(indices)][::-1]
@@ -181,7 +185,11 @@ def test_prompts_are_numbers_and_rendered_as_such() -> None:
 @pytest.mark.parametrize(
     ("probe", "options", "sentence"),
     [
-        (Retrieval, {"batch_size": 0}, "data.batch_size is 0, but must be at least 1; choose for example 32."),
+        (
+            Retrieval,
+            {"batch_size": 0},
+            "data.batch_size is 0, but must be at least 1; choose for example 32.",
+        ),
         (Retrieval, {"length": -3}, "data.length is -3, but must be at least 4; choose for example 32."),
         (Parity, {"workers": -1}, "data.workers is -1, but must be at least 0; choose for example 0."),
         (Parity, {"evaluation_samples": 0}, "data.evaluation_samples is 0, but must be at least 1"),
