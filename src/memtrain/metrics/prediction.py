@@ -13,7 +13,7 @@ from memtrain.objectives.losses import cross_entropy
 class Prediction(Metric):
     """Loss, bits and accuracy per valid target (method: section 6); exact for uneven batches and over ranks.
 
-    `compute` returns a dictionary: `loss` in nats per valid target, `bits` = loss / ln 2, `accuracy` in [0, 1];
+    `compute` returns a dictionary: `loss` in nats per valid target, `bits` = loss / ln 2, `accuracy`;
     all are NaN where no target was seen.
     """
 

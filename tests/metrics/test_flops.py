@@ -1,0 +1,93 @@
+"""Sequential FLOPs by hand, at sizes small enough to count every parameter."""
+
+from functools import partial
+
+import pytest
+from torch import nn
+
+from memtrain.metrics import bptt_flops, dmt_flops, forward_flops, smt_flops, teacher_flops
+from memtrain.networks import RNN, NetworkOptions, Teacher
+from memtrain.networks.cells import GRUCell, MLPCell, TransformerCell
+
+# D = 4, 2 heads of 2: inner width 4. A block has 2 norms (2 * 4), queries, keys and values (3 * 4 * 4), their
+# way out (4 * 4), a feed-forward 4 -> 16 -> 4 with biases (4 * 16 + 16 + 16 * 4 + 4): 220 parameters.
+BLOCK = 220
+# K = 2, T = 10. One block costs q(S) = 2 * 220 + 4 * S * 4 = 440 + 16 S.
+ENCODER = 3 * (440 + 16 * (10 + 2))  # three blocks over ten tokens and two registers: 1896
+DECODER = 1 * (440 + 16 * (2 + 10))  # one block over two memory tokens and ten of the future: 632
+DECODER_OF_4 = 1 * (440 + 16 * (2 + 4))  # with future_length 4: 536
+READOUT = 1 * (440 + 16 * 2)  # two memory tokens alone: 472
+CELL = 2 * (440 + 16 * (2 + 1))  # two blocks over two memory tokens and the input: 976
+
+OPTIONS = NetworkOptions(
+    width=4,
+    memory_tokens=2,
+    heads=2,
+    head_dimension=2,
+    encoder_layers=3,
+    cell=partial(TransformerCell, layers=2, heads=2, head_dimension=2),
+)
+
+
+@pytest.fixture
+def teacher() -> Teacher:
+    return Teacher(OPTIONS, vocabulary_size=7)
+
+
+@pytest.fixture
+def rnn() -> RNN:
+    return RNN(OPTIONS, vocabulary_size=7)
+
+
+def test_the_block_of_the_worked_example_has_220_parameters(teacher: Teacher) -> None:
+    assert sum(p.numel() for p in teacher.decoder.transformer.blocks[0].parameters()) == BLOCK
+
+
+def test_teacher_by_hand(teacher: Teacher) -> None:
+    assert teacher_flops(teacher, 10) == 3 * (1896 + 632) == 7584
+    assert teacher_flops(teacher, 10, future_length=4) == 3 * (ENCODER + DECODER_OF_4)
+    assert teacher_flops(teacher, 10, future_length=99) == 3 * (ENCODER + DECODER)
+
+
+def test_smt_by_hand(teacher: Teacher, rnn: RNN) -> None:
+    """The cell (976) is a longer branch than the decoder (632)."""
+    assert smt_flops(teacher, rnn, 10) == 3 * (1896 + 976) == 8616
+    assert smt_flops(teacher, rnn, 10, frozen_teacher=True) == 1896 + 3 * 976
+
+
+def test_bptt_by_hand(rnn: RNN) -> None:
+    assert bptt_flops(rnn, 10) == 3 * (10 * 976 + 472) == 30696
+
+
+def test_dmt_by_hand(teacher: Teacher, rnn: RNN) -> None:
+    assert (
+        dmt_flops(teacher, rnn, 10, steps=10, through_time=False)
+        == 1896 + 10 * 976 + 3 * (976 + 472)
+        == 16000
+    )
+    assert dmt_flops(teacher, rnn, 10, steps=10, through_time=True) == 1896 + 3 * (10 * 976 + 472)
+    four_sweeps_of_picard = dmt_flops(teacher, rnn, 10, steps=4, through_time=False)
+    assert four_sweeps_of_picard == 1896 + 4 * 976 + 3 * (976 + 472)
+
+
+def test_a_context_length_shortens_the_encoders_attention() -> None:
+    options = NetworkOptions(width=4, memory_tokens=2, heads=2, head_dimension=2, context_length=5)
+    assert teacher_flops(Teacher(options, 7), 10) == 3 * (2 * (440 + 16 * (5 + 2)) + DECODER)
+
+
+def test_a_gated_cell_and_a_linear_readout_cost_two_flops_a_parameter() -> None:
+    """GRU: three gates of 8 from 4 inputs, 8 states and 2 biases: 336; readout: 8 * 7 + 7 = 63 parameters."""
+    options = NetworkOptions(
+        width=4, memory_tokens=2, cell=GRUCell, memory_normalization="tanh", readout="linear"
+    )
+    assert bptt_flops(RNN(options, 7), 10) == 3 * (10 * 2 * 336 + 2 * 63)
+
+
+def test_any_other_cell_costs_two_flops_a_parameter() -> None:
+    cell = MLPCell(4, 2, "rms")
+    assert forward_flops(cell, 3) == 2 * sum(p.numel() for p in cell.parameters())
+
+
+def test_a_module_around_a_transformer_adds_its_own_parameters(teacher: Teacher) -> None:
+    both = nn.ModuleList([teacher.decoder.transformer, nn.Linear(3, 5)])
+    assert forward_flops(both, 2) == READOUT + 2 * (3 * 5 + 5)
