@@ -36,8 +36,8 @@ class Stage:
         share: this stage's part of the budget, relative to the other stages of its method.
     """
 
-    model: dict[str, Any]
-    trainer: dict[str, Any] = field(default_factory=dict)
+    model: dict
+    trainer: dict = field(default_factory=dict)
     share: float = 1.0
 
 
@@ -105,17 +105,17 @@ class Experiment:
 
     name: str
     claim: str
-    data: dict[str, Any] = field(default_factory=dict)
+    data: dict = field(default_factory=dict)
     difficulty: Difficulty | None = None
-    network: dict[str, Any] | None = None
-    trainer: dict[str, Any] = field(default_factory=dict)
+    network: dict | None = None
+    trainer: dict = field(default_factory=dict)
     stages: dict[str, Stage] = field(default_factory=dict)
     methods: dict[str, list[str]] = field(default_factory=dict)
     budget: Budget = field(default_factory=Budget)
     evaluation: Evaluation = field(default_factory=Evaluation)
     seeds: list[int] = field(default_factory=lambda: [0])
     grid: Grid | None = None
-    measurement: dict[str, Any] | None = None
+    measurement: dict | None = None
 
     @property
     def difficulties(self) -> list[Number | None]:
@@ -169,7 +169,7 @@ def read_experiment(
     return experiment
 
 
-def apply_change(content: dict[str, Any], change: str) -> None:
+def apply_change(content: dict, change: str) -> None:
     """Set one entry of a nested dictionary.
 
     Args:

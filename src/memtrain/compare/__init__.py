@@ -1,0 +1,7 @@
+"""Comparing methods: result folders -> one table, one figure, one verdict."""
+
+from memtrain.compare.comparison import compare_directories
+from memtrain.compare.rows import COLUMNS, read_rows
+from memtrain.compare.verdict import summarise, verdict
+
+__all__ = ["COLUMNS", "compare_directories", "read_rows", "summarise", "verdict"]

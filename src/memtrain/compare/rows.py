@@ -1,0 +1,120 @@
+"""From `result.json` files to the rows of `comparison.csv`."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from memtrain.files import read_json
+
+COLUMNS = (
+    "experiment method difficulty_name difficulty evaluation_difficulty seed accuracy loss bits chance "
+    "shortcut_accuracy best_possible unigram_entropy bigram_entropy drift_mean drift_equilibrium drift_relative "
+    "uniformity effective_rank gradient_steps optimizer_steps tokens train_seconds cpu_seconds sequential_flops "
+    "parameters learning_rate encoder"
+).split()
+
+REFERENCE_LINES = ("chance", "shortcut_accuracy", "best_possible", "unigram_entropy", "bigram_entropy")
+
+
+def read_rows(directories: Iterable[Path]) -> pd.DataFrame:
+    """All finished stages of result folders.
+
+    Args:
+        directories: folders that `memtrain run` has filled.
+
+    Returns:
+        One row per (method, difficulty, seed, evaluation difficulty) with `COLUMNS`, and a column `final`: beside the
+        methods there are rows for what their stages were worth before the last one, at the cost until then: `teacher`, and
+        `smt` for a method of stages smt and dmt.
+
+    Raises:
+        FileNotFoundError: where a folder has no results.
+    """
+    rows: list[dict[str, Any]] = []
+    for directory in directories:
+        results = read_results(directory)
+        methods = {result["method"] for result in results}
+        for result in results:
+            rows += rows_of(result, methods, several=len(methods_with_teacher(results)) > 1)
+    table = pd.DataFrame(rows, columns=[*COLUMNS, "final"])
+    keys = ["experiment", "difficulty", "evaluation_difficulty", "method", "seed"]
+    return table.sort_values(keys, kind="stable").reset_index(drop=True)
+
+
+def read_results(directory: Path) -> list[dict[str, Any]]:
+    """The results of a folder's runs, without those of its tuning runs."""
+    if not directory.is_dir():
+        raise FileNotFoundError(f"There is no folder {directory}; name one that `memtrain run` has filled.")
+    results = [read_json(path) for path in sorted(directory.glob("*/*/*/*/result.json"))]
+    if not results:
+        raise FileNotFoundError(
+            f"{directory} has no finished stage (METHOD/DIFFICULTY/SEED/STAGE/result.json); run an experiment into it first."
+        )
+    return results
+
+
+def methods_with_teacher(results: Iterable[Mapping[str, Any]]) -> set[str]:
+    """The methods that train a teacher on the way."""
+    return {r["method"] for r in results if r["encoder"] is not None}
+
+
+def rows_of(result: Mapping[str, Any], methods: set[str], several: bool) -> list[dict[str, Any]]:
+    """The rows of one stage.
+
+    Args:
+        result: content of its `result.json`.
+        methods: names of all methods.
+        several: whether several methods have teachers, so that `teacher` alone would not say which.
+    """
+    rows = []
+    stages = result["stages"]
+    position = stages.index(result["stage"])
+    for evaluation in result["evaluations"]:
+        metrics = evaluation["metrics"]
+        if position == 0 and "teacher/loss" in metrics:
+            name = f"{result['method']}:teacher" if several else "teacher"
+            rows.append(row(result, evaluation, name, "teacher") | {"final": False})
+        if "rollout/loss" in metrics:
+            final = position == len(stages) - 1
+            name = result["method"] if final else "_".join(stages[: position + 1])
+            if not final and (several or name in methods):
+                name = f"{result['method']}:{name}"
+            rows.append(row(result, evaluation, name, "rollout") | {"final": final})
+    return rows
+
+
+def row(result: Mapping[str, Any], evaluation: Mapping[str, Any], method: str, kind: str) -> dict[str, Any]:
+    """One row.
+
+    Args:
+        result: content of a stage's `result.json`.
+        evaluation: its entry for one evaluation difficulty.
+        method: what the row is called.
+        kind: `teacher` (the encoder with the decoder as its readout) or `rollout` (the RNN alone).
+    """
+    metrics, counters = evaluation["metrics"], result["counters"]
+    rollout = kind == "rollout"
+    return {
+        "experiment": result["experiment"],
+        "method": method,
+        "difficulty_name": result["difficulty_name"],
+        "difficulty": result["difficulty"],
+        "evaluation_difficulty": evaluation["difficulty"],
+        "seed": result["seed"],
+        **{name: metrics[f"{kind}/{name}"] for name in ("accuracy", "loss", "bits")},
+        **{name: evaluation["reference_lines"].get(name) for name in REFERENCE_LINES},
+        **{f"drift_{name}": metrics.get(f"drift/{name}") if rollout else None for name in ("mean", "equilibrium", "relative")},
+        "uniformity": metrics.get("memory/uniformity"),
+        "effective_rank": metrics.get("memory/effective_rank"),
+        "gradient_steps": counters["gradient_steps"] if rollout else 0,
+        "optimizer_steps": counters["steps"],
+        "tokens": counters["tokens"],
+        "train_seconds": counters["train_seconds"],
+        "cpu_seconds": counters["cpu_seconds"],
+        "sequential_flops": counters["sequential_flops"],
+        "parameters": result["parameters"]["rnn" if rollout else "teacher"],
+        "learning_rate": result["learning_rate"],
+        "encoder": result["encoder"],
+    }

@@ -1,0 +1,122 @@
+"""Runs as processes of this machine: so many at a time, one thread each, a progress bar for each."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from memtrain.experiment.plan import Run
+from memtrain.files import read_json
+
+SECONDS_BETWEEN_LOOKS = 0.2
+PARENT = "MEMTRAIN_PARENT"
+"""Environment variable that holds the launcher's process id."""
+
+
+@dataclass
+class Job:
+    """A run and its process."""
+
+    run: Run
+    folder: Path
+    bar: TaskID
+    process: subprocess.Popen[bytes]
+    log: IO[bytes]
+
+
+def launch(runs: Sequence[tuple[int, Run]], directory: Path, jobs: int, console: Console) -> list[Run]:
+    """Train runs in processes of their own.
+
+    Args:
+        runs: index and run, each.
+        directory: folder of the results, with the experiment in `experiment.yaml`.
+        jobs: processes at a time.
+        console: where to draw.
+
+    Returns:
+        The runs that failed, each explained by one sentence on the console.
+    """
+    if not runs:
+        return []
+    waiting, working, failed = list(runs), [], []
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(),
+        TextColumn("{task.fields[message]}"),
+    )  # fmt: skip
+    with Progress(*columns, console=console) as progress:
+        try:
+            while waiting or working:
+                while waiting and len(working) < jobs:
+                    working.append(start(*waiting.pop(0), directory, progress))
+                time.sleep(SECONDS_BETWEEN_LOOKS)
+                for job in working.copy():
+                    show(job, progress)
+                    if job.process.poll() is not None:
+                        working.remove(job)
+                        if not finish(job, progress):
+                            failed.append(job.run)
+        finally:
+            for job in working:  # interrupted: the checkpoints let the same command continue
+                job.process.terminate()
+                job.log.close()
+    return failed
+
+
+def start(index: int, run: Run, directory: Path, progress: Progress) -> Job:
+    """Start the process of a run; what it prints goes to `log.txt` in the run's folder."""
+    folder = directory / run.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "progress.json").unlink(missing_ok=True)
+    log = (folder / "log.txt").open("ab")
+    command = [sys.executable, "-m", "memtrain", "run", str(directory / "experiment.yaml")]
+    process = subprocess.Popen(
+        [*command, "--output", str(directory), "--index", str(index)],
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        env={"OMP_NUM_THREADS": "1", **os.environ, PARENT: str(os.getpid())},
+    )
+    bar = progress.add_task(str(run), total=1.0, message="starting")
+    return Job(run, folder, bar, process, log)
+
+
+def show(job: Job, progress: Progress) -> None:
+    """Draw how far a run is."""
+    report = read_json(job.folder / "progress.json")
+    if report is not None:
+        progress.update(job.bar, completed=report["fraction"], message=f"{report['stage']}: {report['message']}")
+
+
+def finish(job: Job, progress: Progress) -> bool:
+    """Close the books on a process that has ended; False if it failed."""
+    job.log.close()
+    succeeded = job.process.returncode == 0
+    progress.update(job.bar, completed=1.0 if succeeded else None, message="done" if succeeded else "failed")
+    progress.stop_task(job.bar)
+    if not succeeded:
+        lines = (job.folder / "log.txt").read_text(errors="replace").strip().splitlines() or ["it printed nothing"]
+        progress.console.print(
+            f"The run {job.run} failed ({job.folder / 'log.txt'}): {lines[-1]}", markup=False, highlight=False
+        )
+    return succeeded
+
+
+def end_with_launcher() -> None:
+    """In a launched process: end when the launcher has ended, however it did."""
+    launcher = int(os.environ.get(PARENT, 0))
+
+    def watch() -> None:
+        while os.getppid() == launcher:
+            time.sleep(1.0)
+        os._exit(1)
+
+    if launcher:
+        threading.Thread(target=watch, daemon=True).start()

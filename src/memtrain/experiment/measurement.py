@@ -1,0 +1,56 @@
+"""Experiments that are not a comparison of methods: a function from options to a table and a figure."""
+
+import csv
+import importlib
+import io
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import ArgumentError
+from matplotlib.figure import Figure
+
+from memtrain.files import write_text
+from memtrain.parsing import SentenceParser, sentence
+
+Measurement = tuple[list[dict[str, Any]], Figure]
+"""What a measuring function returns: rows with the same keys, and a figure of them."""
+
+
+def measure(measurement: Mapping[str, Any], directory: Path) -> None:
+    """Call the function and write `results.csv` and `figure.png`.
+
+    Args:
+        measurement: `class_path` of a function that returns a `Measurement`, and `init_args`, its options.
+        directory: folder of the results.
+
+    Raises:
+        ValueError: where there is no such function, or an option is unknown or of another type.
+    """
+    function, options = prepare(measurement)
+    rows, figure = function(**options)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(directory / "results.csv", text.getvalue())
+    figure.savefig(directory / "figure.png", dpi=200, bbox_inches="tight")
+
+
+def prepare(measurement: Mapping[str, Any]) -> tuple[Callable[..., Measurement], dict[str, Any]]:
+    """The function of a measurement and its checked options."""
+    unknown = set(measurement) - {"class_path", "init_args"}
+    if unknown or "class_path" not in measurement:
+        raise ValueError(f"measurement has entries {sorted(measurement)}, but must have class_path and init_args.")
+    module, _, name = measurement["class_path"].rpartition(".")
+    try:
+        function = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"measurement.class_path is {measurement['class_path']}: {error}.") from error
+    parser = SentenceParser()
+    parser.add_function_arguments(function)
+    try:
+        options = parser.instantiate(parser.parse_object(dict(measurement.get("init_args") or {})))
+    except ArgumentError as error:
+        raise ValueError(f"measurement.init_args: {sentence(error)}") from error
+    return function, options.as_dict()

@@ -1,0 +1,70 @@
+"""Choosing learning rates: every trial in `tuning.csv`, the best on the validation split for the runs to come."""
+
+import csv
+import io
+import math
+from pathlib import Path
+from typing import Any
+
+from memtrain.experiment.plan import Rates, Run, list_runs
+from memtrain.experiment.specification import Experiment
+from memtrain.files import read_json, write_text
+
+
+def rates_of(experiment: Experiment, run: Run, directory: Path) -> Rates:
+    """The learning rates that replace the file's in a run.
+
+    Args:
+        experiment: the experiment.
+        run: a tuning run, which has rates of its own, or a run of the comparison, which takes the chosen ones.
+        directory: folder of the experiment's results.
+
+    Raises:
+        ValueError: where a tuning run that the choice depends on has no result.
+    """
+    if run.rates:
+        return dict(run.rates)
+    if experiment.grid is None or run.method not in experiment.grid.learning_rates:
+        return {}
+    difficulty = run.difficulty if experiment.grid.difficulty is None else experiment.grid.difficulty
+    trials: dict[tuple[tuple[str, float], ...], list[float]] = {}
+    for trial in list_runs(experiment):
+        if trial.rates and (trial.method, trial.difficulty) == (run.method, difficulty):
+            loss = reading(experiment, trial, directory)["rollout/loss"]
+            trials.setdefault(trial.rates, []).append(loss if math.isfinite(loss) else math.inf)
+    return dict(min(trials, key=lambda rates: sum(trials[rates])))
+
+
+def reading(experiment: Experiment, trial: Run, directory: Path) -> dict[str, float]:
+    """The validation metrics at the end of a tuning run."""
+    result = read_json(directory / trial.folder / experiment.methods[trial.method][-1] / "result.json")
+    if result is None:
+        raise ValueError(f"The tuning run {trial} has no result in {directory / trial.folder} yet; run it first.")
+    return result["evaluations"][0]["metrics"]
+
+
+def write_tuning(experiment: Experiment, directory: Path) -> None:
+    """Write `tuning.csv`: one row a tuning run, with a column that says which rates were chosen."""
+    rows: list[dict[str, Any]] = []
+    for trial in list_runs(experiment):
+        if trial.rates:
+            metrics = reading(experiment, trial, directory)
+            compared = Run(trial.method, trial.difficulty, trial.seed)
+            rows.append(
+                {
+                    "experiment": experiment.name,
+                    "method": trial.method,
+                    "difficulty": trial.difficulty,
+                    "seed": trial.seed,
+                    "learning_rates": " ".join(f"{stage}={rate:g}" for stage, rate in trial.rates),
+                    "validation_loss": metrics["rollout/loss"],
+                    "validation_accuracy": metrics["rollout/accuracy"],
+                    "chosen": dict(trial.rates) == rates_of(experiment, compared, directory),
+                }
+            )
+    if rows:
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_text(directory / "tuning.csv", text.getvalue())
