@@ -2,7 +2,6 @@
 
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
 
 from memtrain.batch import IGNORE_INDEX, SequenceBatch
@@ -39,8 +38,7 @@ class DMTModule(RolloutModule):
         """Imitation error at the labelled steps, and the readout's loss where these bear targets."""
         rollout = self.roll(batch)
         wanted, position = rollout.timesteps.unique(return_inverse=True)
-        with torch.no_grad():
-            memories = self.teacher.encode(batch.inputs, wanted)[:, position]
+        memories = self.teacher_memories(batch.inputs, wanted)[:, position]
         imitation = memory_error(rollout.states, memories).mean()
         terms = {"imitation": self.imitation_weight * imitation}
         targets = batch.targets[:, rollout.timesteps]

@@ -97,9 +97,7 @@ class RolloutModule(MemoryModule):
 
     def window(self, length: int) -> int:
         """Inputs of this step's rollouts: the entry of `rollout_length` for the share of the stage that is done."""
-        total = max(1, self.trainer.max_steps)
-        done = self.global_step * len(self.rollout_lengths) // total
-        entry = self.rollout_lengths[min(done, len(self.rollout_lengths) - 1)]
+        entry = entry_at(self.rollout_lengths, self.global_step, self.trainer.max_steps)
         return length if entry is None else min(entry, length)
 
     def roll(self, batch: SequenceBatch, truncation: int | None = None) -> Rollout:
@@ -121,12 +119,10 @@ class RolloutModule(MemoryModule):
         labels = torch.arange(self.label_stride - 1, window, self.label_stride, device=inputs.device)
         memory = self.rnn.initial_memory(size).unsqueeze(1)
         guess = None
-        if self.needs_teacher:
-            with torch.no_grad():
-                if self.trajectory == "picard":
-                    guess = self.teacher_memories(inputs[:, :window])
-                else:
-                    memory = torch.cat([memory, self.teacher.encode(inputs, starts[1:])], dim=1)
+        if self.trajectory == "picard":
+            guess = self.teacher_memories(inputs, times[0])
+        elif len(starts) > 1:
+            memory = torch.cat([memory, self.teacher_memories(inputs, starts[1:])], dim=1)
         states = roll_out(
             self.rnn.cell,
             memory.flatten(0, 1),
@@ -141,10 +137,11 @@ class RolloutModule(MemoryModule):
         states = states.unflatten(0, (size, len(starts))).flatten(1, 2)  # [B, S * L, K, D]
         return Rollout(states, times[:, labels].flatten(), window)
 
-    def teacher_memories(self, inputs: Tensor) -> Tensor:
-        """The frozen teacher's memories of all timesteps, without gradient: `[B, T, K, D]`."""
+    def teacher_memories(self, inputs: Tensor, timesteps: Tensor) -> Tensor:
+        """The frozen teacher's memories at `timesteps` `[N]`, without gradient: `[B, N, K, D]`."""
+        assert self.teacher is not None
         with torch.no_grad():
-            return self.teacher.encode_all(inputs)
+            return self.teacher.encode(inputs, timesteps)
 
     def sequential_steps(self, window: int) -> int:
         """Cell evaluations of a rollout that follow one another."""
@@ -156,3 +153,8 @@ class RolloutModule(MemoryModule):
             return 1
         steps = self.sequential_steps(window)
         return min(steps, truncation or steps)
+
+
+def entry_at(lengths: list[int | None], step: int, total_steps: int) -> int | None:
+    """The entry that is due at `step`, when each has an equal share of `total_steps`."""
+    return lengths[min(step * len(lengths) // max(1, total_steps), len(lengths) - 1)]

@@ -1,0 +1,199 @@
+"""The stages under a real Trainer: what is trained, what is handed on, what is recorded."""
+
+from functools import partial
+
+import pytest
+import torch
+from lightning import seed_everything
+from lightning.pytorch.callbacks import Callback
+from tiny import NETWORK, VOCABULARY, Batches, random_batch
+
+from memtrain.checkpoints import load_checkpoint, load_module, load_source
+from memtrain.data import Retrieval
+from memtrain.networks import NetworkOptions
+from memtrain.networks.cells import GRUCell, TransformerCell
+from memtrain.training import BPTTModule, DMTModule, SMTModule, TeacherModule
+
+ALL = [
+    (TeacherModule, {}),
+    (SMTModule, {}),
+    (SMTModule, {"freeze_teacher": True}),
+    (DMTModule, {}),
+    (DMTModule, {"gradient": "detached"}),
+    (DMTModule, {"start": "teacher", "rollout_length": [2, 4]}),
+    (DMTModule, {"trajectory": "picard", "sweeps": 2}),
+    (BPTTModule, {}),
+    (BPTTModule, {"start": "teacher", "rollout_length": 3}),
+    (BPTTModule, {"network": NetworkOptions(width=8, memory_tokens=1, memory_normalization="tanh", readout="linear", cell=GRUCell)}),
+]
+
+
+def make(stage, **options):
+    return stage(**{"vocabulary_size": VOCABULARY, "network": NETWORK} | options)
+
+
+@pytest.mark.parametrize(("stage", "options"), ALL)
+def test_gradients_reach_every_trainable_parameter_and_no_frozen_one(stage, options, make_trainer):
+    torch.manual_seed(0)
+    module = make(stage, **options)
+    module.trainer = make_trainer()
+    sum(sum(module.losses(random_batch(seed, size=8)).values()) for seed in range(3)).backward()
+    grouped = {id(p) for params in module.trainable().values() for p in params}
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad:
+            assert id(parameter) in grouped, name
+            assert parameter.grad is not None, name
+            assert parameter.grad.abs().sum() > 0, name
+        else:
+            assert parameter.grad is None, name
+
+
+def test_a_chain_of_stages_hands_on_networks_counters_and_provenance(train):
+    teacher = train(make(TeacherModule), "teacher")
+    smt = train(SMTModule(vocabulary_size=VOCABULARY, init_from=str(teacher)), "smt")
+    dmt = train(DMTModule(vocabulary_size=VOCABULARY, init_from=str(smt), rollout_length=4), "dmt")
+    bptt = train(BPTTModule(vocabulary_size=VOCABULARY, init_from=str(dmt)), "bptt")
+    record = load_checkpoint(bptt)["memtrain"]
+    assert [entry["stage"] for entry in record["provenance"]] == ["teacher", "smt", "dmt"]
+    assert [entry["step"] for entry in record["provenance"]] == [3, 3, 3]
+    assert record["provenance"][0]["path"] == str(teacher)
+    assert record["counters"]["steps"] == 12
+    assert record["counters"]["tokens"] == 12 * 3 * 7
+    assert record["counters"]["gradient_steps"] == 7
+    assert record["counters"]["train_seconds"] > 0
+    network = load_source(bptt).network
+    assert (network.width, network.memory_tokens, network.short_convolution) == (8, 2, 2)
+    assert network.to_primitive()["cell"]["class_path"].endswith("TransformerCell")
+
+
+def test_dmt_leaves_the_teacher_bit_for_bit_as_it_was_and_moves_the_rnn(train):
+    smt = train(make(SMTModule), "smt")
+    dmt = train(DMTModule(vocabulary_size=VOCABULARY, init_from=str(smt)), "dmt")
+    before, after = load_checkpoint(smt)["state_dict"], load_checkpoint(dmt)["state_dict"]
+    assert all(torch.equal(before[key], after[key]) for key in before if key.startswith("teacher."))
+    assert not torch.equal(before["rnn.cell.transformer.norm.weight"], after["rnn.cell.transformer.norm.weight"])
+    assert not torch.equal(before["rnn.readout.logits.weight"], after["rnn.readout.logits.weight"])
+
+
+def test_the_readout_after_smt_is_a_copy_of_the_teachers_decoder(train):
+    state = load_checkpoint(train(make(SMTModule), "smt"))["state_dict"]
+    copied = [key for key in state if key.startswith("rnn.readout.")]
+    assert copied
+    assert all(torch.equal(state[key], state[key.replace("rnn.readout", "teacher.decoder")]) for key in copied)
+
+
+def test_evaluation_after_fit_is_of_the_trained_network_not_of_the_source(train, make_trainer):
+    smt = train(make(SMTModule), "smt")
+    module = DMTModule(vocabulary_size=VOCABULARY, init_from=str(smt))
+    train(module, "dmt")
+    steps, weight = module.counters.steps, module.rnn.embedding.weight.clone()
+    make_trainer().test(module, datamodule=Batches(), verbose=False)
+    assert module.counters.steps == steps
+    assert torch.equal(module.rnn.embedding.weight, weight)
+
+
+def test_a_module_is_rebuilt_from_its_checkpoint_alone(train, make_trainer):
+    cell = partial(TransformerCell, layers=1, heads=2, head_dimension=4)
+    network = NetworkOptions(width=8, memory_tokens=2, heads=2, head_dimension=4, cell=cell)
+    path = train(make(SMTModule, network=network, dynamics_weight=0.3), "smt")
+    module = load_module(path)
+    assert isinstance(module, SMTModule)
+    assert module.dynamics_weight == 0.3
+    assert len(module.rnn.cell.transformer.blocks) == 1
+    metrics = [make_trainer().test(m, datamodule=Batches(), verbose=False)[0] for m in (module, load_module(path))]
+    assert metrics[0] == metrics[1]
+
+
+def test_every_stage_logs_the_same_names(train, make_trainer):
+    smt = train(make(SMTModule), "smt")
+    names = []
+    for stage in (SMTModule, DMTModule):
+        module = stage(vocabulary_size=VOCABULARY, init_from=str(smt))
+        names.append(set(make_trainer().test(module, datamodule=Batches(), verbose=False)[0]))
+    assert names[0] == names[1]
+    assert {f"test/{kind}/{name}" for kind in ("teacher", "one_step", "rollout") for name in ("loss", "bits", "accuracy")} < names[0]
+    assert {"test/drift/mean", "test/drift/equilibrium", "test/drift/relative", "test/memory/uniformity"} < names[0]
+
+
+def test_teacher_and_rnn_gradients_are_clipped_separately(make_trainer):
+    module = make(SMTModule, clip=0.5)
+    module.trainer = make_trainer()
+    module.log = lambda *_, **__: None
+    optimizer = module.configure_optimizers()["optimizer"]
+    scales = {"teacher": 100.0, "rnn": 1e-3}
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = torch.full_like(parameter, scales[group["name"]])
+    untouched = optimizer.param_groups[1]["params"][0].grad.clone()
+    module.configure_gradient_clipping(optimizer)
+    norm = torch.stack([p.grad.norm() for p in optimizer.param_groups[0]["params"]]).norm()
+    torch.testing.assert_close(norm, torch.tensor(0.5))
+    assert torch.equal(optimizer.param_groups[1]["params"][0].grad, untouched)
+
+
+def test_the_shared_readout_is_optimised_once_in_smt():
+    groups = make(SMTModule).trainable()
+    ids = [id(p) for params in groups.values() for p in params]
+    assert len(ids) == len(set(ids))
+
+
+class Stop(Callback):
+    """Stops a run in the middle of its epoch, as a signal would."""
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
+        trainer.should_stop = trainer.global_step == 3
+
+
+@pytest.mark.parametrize("stage", [TeacherModule, SMTModule, DMTModule, BPTTModule])
+def test_a_resumed_run_is_bit_identical_to_an_uninterrupted_one(stage, make_trainer, tmp_path):
+    options = {"vocabulary_size": 9, "schedule": "cosine"}
+    if stage in (DMTModule, BPTTModule):
+        options |= {"rollout_length": [2, 4]}
+
+    def run(callbacks, path=None):
+        seed_everything(0, verbose=False)
+        trainer, module = make_trainer(6, callbacks), make(stage, **options)
+        data = Retrieval(length=8, batch_size=4, evaluation_samples=8)
+        trainer.fit(module, datamodule=data, ckpt_path=path, weights_only=True)
+        return trainer, module
+
+    _, whole = run([])
+    trainer, _ = run([Stop()])
+    assert trainer.global_step == 3
+    trainer.save_checkpoint(tmp_path / "part.ckpt")
+    trainer, resumed = run([], tmp_path / "part.ckpt")
+    assert trainer.global_step == 6
+    for key, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[key]), key
+    assert resumed.counters.steps == whole.counters.steps == 6
+    assert resumed.counters.tokens == whole.counters.tokens
+    assert resumed.counters.sequential_flops == whole.counters.sequential_flops
+
+
+def test_a_network_of_another_size_than_the_source_is_refused(train):
+    smt = train(make(SMTModule), "smt")
+    module = make(DMTModule, network=NetworkOptions(width=4, memory_tokens=2), init_from=str(smt))
+    with pytest.raises(ValueError, match="differs in size from this stage's; leave out `network`"):
+        train(module, "dmt")
+
+
+def test_dmt_from_a_teacher_without_an_rnn_is_refused(train):
+    teacher = train(make(TeacherModule), "teacher")
+    with pytest.raises(ValueError, match="stage teacher without rnn; give one of stage smt or dmt"):
+        train(DMTModule(vocabulary_size=VOCABULARY, init_from=str(teacher)), "dmt")
+
+
+@pytest.mark.parametrize(
+    ("stage", "options", "sentence"),
+    [
+        (SMTModule, {"timesteps_per_sequence": 0}, "timesteps_per_sequence is 0"),
+        (SMTModule, {"network": NetworkOptions(readout="linear")}, "network.readout is linear"),
+        (DMTModule, {"rollout_length": [4, 0]}, "rollout_length is 0"),
+        (DMTModule, {"trajectory": "picard", "start": "teacher"}, "start is teacher, but picard"),
+        (DMTModule, {"trajectory": "picard", "sweeps": 0}, "sweeps is 0"),
+        (BPTTModule, {"truncation": 0}, "truncation is 0"),
+    ],
+)
+def test_impossible_options_are_refused_in_a_sentence(stage, options, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        make(stage, **options)
