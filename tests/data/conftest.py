@@ -18,7 +18,7 @@ def cache_folder(tmp_path: Path) -> str:
 
 @pytest.fixture
 def stories(tmp_path: Path) -> Path:
-    """Parquet files like TinyStories': 200 + 40 stories of about 60 characters, some with a dash beyond ASCII."""
+    """Parquet files like TinyStories': 200 + 40 stories of about 60 characters, one in each not all ASCII."""
     folder = tmp_path / "stories"
     folder.mkdir()
     words = ["the", "cat", "saw", "a", "dog", "and", "ran", "home", "to", "sleep"]
@@ -48,7 +48,7 @@ def idx_folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def sketches(tmp_path: Path) -> Path:
-    """Drawings in Sketchy's layout: 2 classes x 10 photos x 3 drawings; each photo has a grey level of its own."""
+    """Drawings in Sketchy's layout: 2 classes x 10 photos x 3 drawings; each photo has its own grey level."""
     folder = tmp_path / "sketchy"
     for class_number, name in enumerate(("ant", "zebra")):
         (folder / name).mkdir(parents=True)

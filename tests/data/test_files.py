@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import pickle
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,7 @@ def test_evaluation_windows_never_overlap_and_are_spread_evenly(tmp_path: Path) 
         dataset = WindowDataset(stream, "length", 10, seed=0, split="val", samples=samples)
         starts = dataset.__getitems__(range(len(dataset))).inputs[:, 0].tolist()
         assert len(starts) == samples
-        assert all(second - first >= 10 for first, second in zip(starts, starts[1:], strict=False))
+        assert all(second - first >= 10 for first, second in pairwise(starts))
         assert starts[0] == 0
         assert starts[-1] == 189
 
@@ -50,7 +51,7 @@ def test_training_windows_reach_every_place(tmp_path: Path) -> None:
 def test_a_stream_shorter_than_a_window_is_refused(tmp_path: Path) -> None:
     stream = write(tmp_path / "a.bin", [1, 2, 3])
     with pytest.raises(
-        ValueError, match="data.length is 3, but the val split has only 3 tokens, where a window needs 4"
+        ValueError, match=r"data\.length is 3, but the val split has only 3 tokens, where a window needs 4"
     ):
         WindowDataset(stream, "length", 3, 0, "val", 1)
 

@@ -64,7 +64,7 @@ def test_stack_names_what_each_pop_removes() -> None:
     up, down = 0.1, 0.9
     script = Script([[3, 1, 4, 2, 4, 1, 1, 1]], [[down, up, down, up, up, down, down, down]])
     inputs, targets = stack(script, 1, length=8, symbols=4, capacity=10)  # type: ignore[arg-type]
-    # push 3 (the stack is empty, so the first coin does not count), push 1, pop 1, push 2, push 4, pop 4, pop 2, pop 3
+    # push 3 (the stack is empty: the coin does not count), push 1, pop 1, push 2, push 4, pop 4, pop 2, pop 3
     assert inputs.tolist() == [[3, 1, 0, 2, 4, 0, 0, 0]]
     assert targets.tolist() == [[N, N, 1, N, N, 4, 2, 3]]
 
@@ -98,11 +98,11 @@ def test_parity_counts_the_ones_so_far() -> None:
 
 
 def test_best_guess_in_modular_arithmetic_worked_by_hand() -> None:
-    # V = 3, pairs (a, b) = (1, 2), (1, 2), (2, 1). First b: 1/3. Second: the same a, so certain. Third: w = 0, 1, 2 all
-    # agree and predict 2, 0, 1: 1/3.
+    # V = 3, pairs (a, b) = (1, 2), (1, 2), (2, 1). First b: 1/3. Second: the same a, so certain.
+    # Third: w = 0, 1, 2 all agree and predict 2, 0, 1: 1/3.
     assert bayes_accuracy(np.array([[1, 2, 1, 2, 2, 1]]), 3) == pytest.approx((1 / 3 + 1 + 1 / 3) / 3)
-    # V = 4, pairs (0, 1), (2, 1): w is 0 or 2 (2w = 0 mod 4). At a = 1 they predict 1 and 3: 1/2. The second b, with
-    # difference 2w in {0, 2}, is a guess between two: 1/2.
+    # V = 4, pairs (0, 1), (2, 1): the second b, 1 + 2w in {1, 3}, is a guess between two: 1/2. Then w is
+    # 0 or 2 (2w = 0 mod 4), which predict 1 and 3 at a = 1: 1/2.
     assert bayes_accuracy(np.array([[0, 1, 2, 1, 1, 3]]), 4) == pytest.approx((1 / 4 + 1 / 2 + 1 / 2) / 3)
 
 

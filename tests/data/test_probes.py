@@ -59,7 +59,7 @@ def test_targets_are_those_of_a_plain_program(probe: Any, options: dict[str, Any
     batch = data.dataset("train").__getitems__(range(300))
     assert batch.inputs.shape == (300, data.sequence_length)
     assert batch.inputs.dtype == batch.targets.dtype == batch.index.dtype == torch.int64
-    assert 0 <= batch.inputs.min()
+    assert batch.inputs.min() >= 0
     assert batch.inputs.max() < data.vocabulary_size
     assert batch.targets.tolist() == [oracle(data, row) for row in batch.inputs.tolist()]
 
@@ -101,7 +101,7 @@ def test_the_shortcut_is_the_best_guess_from_the_last_two_inputs(probe: Any, opt
     right = sum(counter.most_common(1)[0][1] for counter in seen.values())
     total = sum(counter.total() for counter in seen.values())
     lines = data.reference_lines()
-    # a table fitted to a sample is a little too good, most where it is large (key-value recall: 32 x 32 contexts)
+    # a table fitted to a sample is a little too good, most where it is large (32 x 32 keys and values)
     tolerance = 0.06 if probe is KeyValueRecall else 0.01
     assert right / total == pytest.approx(lines["shortcut_accuracy"], abs=tolerance)
     assert lines["chance"] <= lines["shortcut_accuracy"] <= lines["best_possible"] <= 1
@@ -155,7 +155,7 @@ def test_the_stack_never_exceeds_its_capacity() -> None:
 
 
 def test_the_number_of_stack_rows_is_counted_right() -> None:
-    # T = 4, n = 2, capacity 2. Shapes: push push pop push, push push pop pop, push pop push push, push pop push pop;
+    # T = 4, n = 2, capacity 2: push push pop push, push push pop pop, push pop push push, push pop push pop;
     # with 2 symbols for each push: 8 + 4 + 8 + 4.
     assert Stack(length=4, symbols=2, capacity=2, evaluation_samples=1).input_space() == 24
 
@@ -201,8 +201,8 @@ def test_prompts_are_numbers_and_rendered_as_such() -> None:
         (
             Parity,
             {"length": 10},
-            "data.length is 10, which gives only 1024 different input rows, too few for disjoint training and "
-            "evaluation sets of 1024 samples; choose a larger data.length or at most 64 data.evaluation_samples.",
+            "data.length is 10, which gives only 1024 different input rows, too few for disjoint training "
+            "and evaluation sets of 1024 samples; choose a larger data.length or at most 64 data.evalu",
         ),
     ],
 )

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from lightning import LightningModule, Trainer
+from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from memtrain.batch import IGNORE_INDEX, SequenceBatch
@@ -95,6 +95,22 @@ def test_a_resumed_run_can_be_resumed_again(tmp_path: Path) -> None:
     fit(tmp_path / "run", data(), 5, ckpt_path=tmp_path / "a.ckpt").save_checkpoint(tmp_path / "b.ckpt")
     fit(tmp_path / "run", data(), 9, ckpt_path=tmp_path / "b.ckpt")
     assert recorded(tmp_path / "run") == recorded(tmp_path / "straight")
+
+
+class SaveInTheMiddleOfAStep(Callback):
+    """Saves when the batch has been fetched but not yet trained on, as a signal or an exception would."""
+
+    def on_train_batch_start(
+        self, trainer: Trainer, module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        if batch_idx == 3:
+            trainer.save_checkpoint(Path(trainer.default_root_dir) / "middle.ckpt")
+
+
+def test_a_batch_that_was_fetched_but_not_trained_on_is_not_lost(tmp_path: Path) -> None:
+    fit(tmp_path / "straight", Retrieval(batch_size=4), 6, callbacks=[SaveInTheMiddleOfAStep()])
+    fit(tmp_path / "resumed", Retrieval(batch_size=4), 6, ckpt_path=tmp_path / "straight" / "middle.ckpt")
+    assert recorded(tmp_path / "resumed") == recorded(tmp_path / "straight")[3:]
 
 
 def test_short_epochs_continue_the_stream(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def test_characters_beyond_ascii_are_dropped_and_counted_in_one_warning(
     stories: Path, cache_folder: str
 ) -> None:
     data = TextDataModule(path=str(stories), length=16, cache_folder=cache_folder)
-    with pytest.warns(UserWarning) as caught:
+    with pytest.warns(UserWarning, match="not ASCII") as caught:
         data.prepare_data()
     messages = [str(warning.message) for warning in caught]
     assert len(messages) == 1
@@ -128,7 +128,9 @@ def test_text_without_a_training_split_is_refused_in_one_sentence(stories: Path,
 
 
 def test_bad_options_are_refused_in_one_sentence() -> None:
-    with pytest.raises(ValueError, match="data.length is 0, but must be at least 1; choose for example 256."):
+    with pytest.raises(
+        ValueError, match=r"data\.length is 0, but must be at least 1; choose for example 256\."
+    ):
         TextDataModule(length=0)
     with pytest.raises(
         ValueError, match=r"data.held_out is 2, but must lie between 0.01 and 0.9; choose for example 0.1."

@@ -1,0 +1,70 @@
+"""Data sets of the Hugging Face hub, with the hub's answers replaced by local ones."""
+
+import time
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from memtrain.data import RasterDataModule, TextDataModule, images, sources, text
+
+
+def test_text_of_the_hub_becomes_splits(monkeypatch: pytest.MonkeyPatch, cache_folder: str) -> None:
+    rows = {"train": [{"text": "once"}, {"text": "upon"}], "validation": [{"text": "a time"}]}
+    monkeypatch.setattr(text, "hub_splits", lambda path: rows)
+    data = TextDataModule(path="someone/stories", length=2, cache_folder=cache_folder)
+    data.prepare_data()
+    assert data.stream("train").tokens.tobytes() == b"once\0upon\0"
+    assert data.stream("val").tokens.tobytes() + data.stream("test").tokens.tobytes() == b"a time\0"
+
+
+def test_what_the_hub_gave_once_is_not_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch, cache_folder: str
+) -> None:
+    asked = []
+
+    def answer(path: str) -> dict[str, Any]:
+        asked.append(path)
+        return {"train": [{"text": "once upon a time"}]}
+
+    monkeypatch.setattr(text, "hub_splits", answer)
+    for _ in range(2):
+        TextDataModule(path="someone/stories", length=2, cache_folder=cache_folder).prepare_data()
+    assert asked == ["someone/stories"]
+
+
+def test_images_of_the_hub_become_splits(monkeypatch: pytest.MonkeyPatch, cache_folder: str) -> None:
+    rows = {
+        "train": [{"image": Image.new("L", (4, 4), 255)}] * 3,
+        "test": [{"image": Image.new("L", (4, 4), 0)}] * 2,
+    }
+    monkeypatch.setattr(images, "hub_splits", lambda path: rows)
+    data = RasterDataModule(path="someone/digits", image_size=2, levels=2, cache_folder=cache_folder)
+    data.prepare_data()
+    assert [data.stream(split).tokens.tolist() for split in ("train", "val", "test")] == [
+        [1] * 12,
+        [0] * 4,
+        [0] * 4,
+    ]
+    data = RasterDataModule(path="someone/digits", column="picture", cache_folder=cache_folder)
+    with pytest.raises(
+        ValueError, match=r"data\.column is 'picture', but someone/digits has only the columns image"
+    ):
+        data.prepare_data()
+
+
+def test_a_name_that_the_hub_refuses_is_reported_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, cache_folder: str
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError("404 Client Error\nmore about it")
+
+    monkeypatch.setattr(sources.HfApi, "dataset_info", refuse)
+    before = time.perf_counter()
+    with pytest.raises(FileNotFoundError) as caught:
+        TextDataModule(path="nobody/nothing", cache_folder=cache_folder).prepare_data()
+    assert time.perf_counter() - before < 5
+    assert str(caught.value) == (
+        "data.path is nobody/nothing, which is no local path and cannot be read from the Hugging Face hub "
+        "(404 Client Error); correct the path, or connect to the network."
+    )
