@@ -35,7 +35,7 @@ def test_the_profile_of_a_leaky_memory_halves_with_each_step_back(batch: tuple[T
 
 
 def test_the_last_memorys_gradient_by_hand(batch: tuple[Tensor, Tensor]) -> None:
-    """For a linear readout it is W^T (softmax - onehot); the norms are averaged over samples with a target."""
+    """For a linear readout it is W^T (softmax - onehot); the norms are averaged over such samples."""
     rnn = RNN(NetworkOptions(**OPTIONS, cell=LeakyCell, readout="linear"), VOCABULARY).double()
     inputs, targets = batch
     logits, memory = rnn.stream(inputs[:3, 0])

@@ -35,7 +35,7 @@ def test_the_likeliest_tokens_continue_the_prompt() -> None:
 
 
 def test_tokens_are_drawn_as_often_as_they_are_likely() -> None:
-    """Odds of 9 : 1 : 1 : 1 give the successor in three quarters of the draws, at temperature 1/2 in 27/28."""
+    """Odds of 9 : 1 : 1 : 1: the successor in three quarters of the draws, at temperature 1/2 in 27/28."""
     prompt = torch.zeros(4000, 1, dtype=torch.long)
     for temperature, expected in ((1.0, 9 / 12), (0.5, 81 / 84)):
         drawn = generate_tokens(counting_rnn(9.0), prompt, 1, temperature, torch.Generator().manual_seed(0))

@@ -1,0 +1,8 @@
+"""What TensorBoard shows beside the plain curves; without a TensorBoard logger each of these does nothing."""
+
+from memtrain.callbacks.axes import Axes
+from memtrain.callbacks.drift_curve import DriftCurve
+from memtrain.callbacks.memory_geometry import MemoryGeometry
+from memtrain.callbacks.samples import Samples
+
+__all__ = ["Axes", "DriftCurve", "MemoryGeometry", "Samples"]

@@ -1,0 +1,48 @@
+"""Axes: validation curves against what they cost, so that runs of all stages lie over each other."""
+
+from lightning import Callback, LightningModule, Trainer
+
+from memtrain.callbacks.writer import tensorboard_writer
+from memtrain.training import MemoryModule
+
+COSTS = {
+    "by_steps": "steps",
+    "by_tokens": "tokens",
+    "by_seconds": "train_seconds",
+    "by_sequential_flops": "sequential_flops",
+}
+"""TensorBoard folder -> the counter that is its axis."""
+
+LAYOUT = {
+    "who is ahead, at what cost": {
+        f"{kind} {metric} {axis.replace('_', ' ')}": ["Multiline", [f"{axis}/val/{kind}/{metric}"]]
+        for kind in ("rollout", "teacher")
+        for metric in ("accuracy", "loss")
+        for axis in COSTS
+    }
+}
+"""TensorBoard's tab "Custom scalars"."""
+
+
+class Axes(Callback):
+    """Copies of the `val` metrics under `by_steps/`, `by_tokens/`, `by_seconds/` and `by_sequential_flops/`.
+
+    TensorBoard's step of a copy is that counter, cumulative over stages, so that SMT -> DMT is one line and
+    any two runs can be compared at equal cost (method: section 6).
+    """
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Lay the tab "Custom scalars" out."""
+        if writer := tensorboard_writer(trainer):
+            writer.add_custom_scalars(LAYOUT)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the copies."""
+        writer = tensorboard_writer(trainer)
+        if writer is None:
+            return
+        assert isinstance(pl_module, MemoryModule)
+        for name, value in trainer.callback_metrics.items():
+            if name.startswith("val/"):
+                for axis, counter in COSTS.items():
+                    writer.add_scalar(f"{axis}/{name}", value, int(getattr(pl_module.counters, counter)))

@@ -1,0 +1,33 @@
+"""DriftCurve: how far the rollout is from the teacher at each timestep, as a figure at each validation."""
+
+from typing import cast
+
+from lightning import Callback, LightningModule, Trainer
+from matplotlib.figure import Figure
+
+from memtrain.callbacks.writer import tensorboard_writer
+from memtrain.training import MemoryModule
+from memtrain.training.evaluation import Evaluation
+
+
+class DriftCurve(Callback):
+    """The curve `MSE(m^_t, m_t)` over t of split `val`, where there are both teacher and RNN."""
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draw the curve; Lightning calls this before the module logs and forgets its metrics."""
+        assert isinstance(pl_module, MemoryModule)
+        drift = cast(Evaluation, pl_module.evaluations["val"]).drift
+        if not drift.update_called:
+            return
+        values = drift.compute()  # on every rank: it sums over them
+        writer = tensorboard_writer(trainer)
+        if writer is None:
+            return
+        figure = Figure(figsize=(5, 3), layout="constrained")
+        axes = figure.add_subplot(xlabel="timestep t", ylabel="MSE(rollout, teacher)", ylim=(0, None))
+        axes.plot(values["curve"].cpu())
+        axes.axhline(
+            values["equilibrium"].item(), linestyle=":", color="grey", label="mean of the last quarter"
+        )
+        axes.legend()
+        writer.add_figure("drift/curve", figure, pl_module.counters.steps)

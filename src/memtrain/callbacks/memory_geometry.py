@@ -1,0 +1,54 @@
+"""MemoryGeometry: memories as points in TensorBoard's projector, coloured by what they should store."""
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+
+from memtrain.batch import SequenceBatch
+from memtrain.callbacks.writer import tensorboard_writer
+from memtrain.data import SequenceDataModule
+from memtrain.training import MemoryModule
+from memtrain.training.evaluation import predictions
+
+
+class MemoryGeometry(Callback):
+    """Memories of validation sequences at the end of training, by sequence, timestep and `memory_labels`.
+
+    Retrieval should show a few clusters, string copy a tree (claim 8). Teacher and RNN have a cloud each.
+
+    Args:
+        points: memories of a cloud; the projector becomes slow beyond some 10,000.
+    """
+
+    def __init__(self, points: int = 2000) -> None:
+        self.points = points
+
+    @torch.no_grad()
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the clouds of the first validation sequences."""
+        writer = tensorboard_writer(trainer)
+        if writer is None:
+            return
+        data: SequenceDataModule = trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(pl_module, MemoryModule)
+        dataset = data.dataset("val")
+        sequences = min(len(dataset), -(-self.points // data.sequence_length))
+        batch = dataset.__getitems__(range(sequences))
+        colours = {
+            "sequence": torch.arange(sequences)[:, None].expand_as(batch.inputs),
+            "timestep": torch.arange(data.sequence_length).expand_as(batch.inputs),
+        }
+        labels = data.memory_labels(batch)
+        if labels is not None:
+            colours["label"] = labels
+        table = torch.stack(list(colours.values()), dim=-1).flatten(0, 1)[: self.points]
+        on_device = SequenceBatch(*(tensor.to(pl_module.device) for tensor in batch))
+        result = predictions(pl_module.teacher, pl_module.rnn, on_device)
+        for name, memories in (("teacher", result.memories), ("rollout", result.states)):
+            if memories is not None:
+                writer.add_embedding(
+                    memories.flatten(0, 1).flatten(1)[: self.points],
+                    metadata=table.tolist(),
+                    metadata_header=list(colours),
+                    global_step=pl_module.counters.steps,
+                    tag=f"memory/{name}",
+                )
