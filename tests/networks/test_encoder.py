@@ -90,6 +90,21 @@ def test_a_windowed_bidirectional_encoder_equals_encoding_the_window(inputs: Ten
     assert furthest_seen(teacher, inputs, 8) == {6, 7, 8}
 
 
+@pytest.mark.parametrize("attention", ["causal", "bidirectional"])
+def test_registers_stand_behind_the_tokens_they_see_at_the_next_position(
+    attention: str, inputs: Tensor
+) -> None:
+    """Spelled out for t = 4: x_0..x_4 at 0..4, three registers at 5 that see everything."""
+    teacher = make_teacher(attention=attention)
+    tokens = torch.cat([teacher.embedding(inputs[:, :5]), teacher.encoder.registers.expand(2, -1, -1)], dim=1)
+    sees = torch.ones(8, 8, dtype=torch.bool)
+    if attention == "causal":
+        sees[:5] = sees[:5].tril()
+    outputs = teacher.encoder.transformer(tokens, torch.tensor([0, 1, 2, 3, 4, 5, 5, 5]), sees)[:, 5:]
+    expected = outputs / outputs.square().mean(-1, keepdim=True).sqrt()
+    torch.testing.assert_close(teacher.encode(inputs, torch.tensor([4]))[:, 0], expected)
+
+
 def test_short_convolution_by_hand() -> None:
     """Two taps on one feature: y_t = x_t + w_0 x_{t-1} + w_1 x_t."""
     convolution = ShortConvolution(width=1, taps=2)
