@@ -16,9 +16,9 @@ class GradientProfile:
 
     Attributes:
         embedding: `||d CE(y_{T-1}) / d embedding(x_t)||`, `[T]`.
-        memory: `||dL / dm_t||`, `[T]`. For the RNN L is the same CE(y_{T-1}), at the end of the rollout. For
-        memory: `||dL / dm_t||`, `[T]`. For the RNN L is the same CE(y_{T-1}), at the rollout's end. For the teacher
-            it is that of `D(m_t, x_{t+1} .. x_{T-1})`, t by t: flat by construction.
+        memory: `||dL / dm_t||`, `[T]`. For the RNN L is the same CE(y_{T-1}), at the rollout's end. For the
+            teacher it is that of `D(m_t, x_{t+1} .. x_{T-1})`, for each t by itself: flat by construction.
+    """
 
     embedding: Tensor
     memory: Tensor
