@@ -65,8 +65,8 @@ def command_parser() -> SentenceParser:
     run = SentenceParser(description="Train every method, difficulty and seed of an experiment file, then compare.")
     run.add_argument("file", type=Path, help="the experiment, a YAML file")
     run.add_argument("--output", type=Path, default=None, help="folder of the results (default: runs/<name>)")
-    run.add_argument("--methods", type=words, default=None, help="only these methods of the file: a,b")
-    run.add_argument("--seeds", type=integers, default=None, help="these seeds in place of the file's: 0,1,2")
+    run.add_argument("--methods", type=str, default=None, help="only these methods of the file: a,b")
+    run.add_argument("--seeds", type=str, default=None, help="these seeds in place of the file's: 0,1,2")
     run.add_argument("--jobs", type=int, default=1, help="runs at a time, each in a process of one thread (default: 1)")
     run.add_argument(
         "--set",
@@ -97,16 +97,6 @@ def command_parser() -> SentenceParser:
     return parser
 
 
-def words(text: str) -> list[str]:
-    """`a,b` as `["a", "b"]`."""
-    return [word.strip() for word in text.split(",")]
-
-
-def integers(text: str) -> list[int]:
-    """`0,1` as `[0, 1]`."""
-    return [int(word) for word in words(text)]
-
-
 def stage(args: list[str]) -> int:
     """`memtrain fit|validate|test|predict`."""
     from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -125,7 +115,12 @@ def run(options: Namespace) -> int:
     from memtrain.compare import compare_directories
     from memtrain.experiment import launch_experiment, read_experiment, run_index
 
-    experiment = read_experiment(options.file, options.set, options.methods, options.seeds)
+    experiment = read_experiment(
+        options.file,
+        changes=options.set,
+        methods=options.methods and options.methods.split(","),
+        seeds=options.seeds and integers("--seeds", options.seeds),
+    )
     directory = options.output or Path("runs", experiment.name)
     if options.index is not None:
         run_index(experiment, directory, options.index)
@@ -134,6 +129,14 @@ def run(options: Namespace) -> int:
     if experiment.measurement is None:
         compare_directories([directory])
     return 1 if failures else 0
+
+
+def integers(option: str, text: str) -> list[int]:
+    """`0,1` as `[0, 1]`."""
+    try:
+        return [int(number) for number in text.split(",")]
+    except ValueError:
+        raise ValueError(f"{option} is {text}, but must be whole numbers, for example 0,1,2.") from None
 
 
 def compare(options: Namespace) -> int:

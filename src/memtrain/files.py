@@ -1,4 +1,4 @@
-"""Small text files that are whole or not there: written beside their place, then renamed."""
+"""Small files that are whole or not there: written beside their place, then renamed."""
 
 import json
 import os
@@ -6,12 +6,17 @@ from pathlib import Path
 from typing import Any
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file in one step."""
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file in one step."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_text(text)
+    unfinished.write_bytes(content)
     unfinished.replace(path)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file in one step."""
+    write_bytes(path, text.encode())
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -12,7 +12,7 @@ from rich.table import Table
 from memtrain.compare.figure import draw
 from memtrain.compare.rows import COLUMNS, read_rows
 from memtrain.compare.verdict import idle_teachers, metric_of, readable, summarise, verdict
-from memtrain.files import write_json, write_text
+from memtrain.files import write_bytes, write_json, write_text
 from memtrain.provenance import provenance
 
 
@@ -44,7 +44,7 @@ def compare_directories(directories: Sequence[Path], output: Path | None = None)
     )
     image = io.BytesIO()
     draw(rows, directories).savefig(image, dpi=200, format="png")
-    (output / "comparison.png").write_bytes(image.getvalue())
+    write_bytes(output / "comparison.png", image.getvalue())
     console = Console(soft_wrap=False, highlight=False)
     console.print(table(rows))
     for sentence in (*idle_teachers(rows), *said.splitlines()):
@@ -60,10 +60,10 @@ def as_primitives(rows: pd.DataFrame) -> list[dict[str, object]]:
 def table(rows: pd.DataFrame) -> Table:
     """The rows for reading: one line a method at each pair of difficulties, the best first."""
     metric = metric_of(rows)
-    result = Table(box=SIMPLE_HEAD, title=", ".join(rows["experiment"].unique()), title_justify="left")
+    result = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), title=", ".join(rows["experiment"].unique()), title_justify="left")
     result.add_column(rows["difficulty_name"].iloc[0] or "", no_wrap=True)
-    result.add_column("method")
-    for column in (metric, "range", "seeds", "seconds", "steps", "chain", "parameters"):
+    result.add_column("method", no_wrap=True)
+    for column in (metric, "range", "seeds", "seconds", "chain", "parameters"):
         result.add_column(column, justify="right", no_wrap=True)
     for (difficulty, evaluated), place in rows.groupby(["difficulty", "evaluation_difficulty"], dropna=False):
         where = "" if pd.isna(difficulty) else f"{difficulty:g}" if difficulty == evaluated else f"{difficulty:g} -> {evaluated:g}"
@@ -78,11 +78,10 @@ def table(rows: pd.DataFrame) -> Table:
                 f"{readable(metric, values.min()).split()[0]}..{readable(metric, values.max()).split()[0]}",
                 str(group["seed"].nunique()),
                 f"{group['train_seconds'].mean():.0f}",
-                f"{group['optimizer_steps'].mean():.0f}",
                 f"{group['gradient_steps'].max():.0f}",
                 f"{group['parameters'].mean():,.0f}",
             )
             where = ""
         result.add_section()
-    result.caption = "seconds, steps: training, all stages; chain: longest gradient chain of the cell, in steps"
+    result.caption = "seconds: training, all stages; chain: gradient steps through the cell"
     return result

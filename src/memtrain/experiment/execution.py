@@ -150,7 +150,9 @@ def train(plan: StagePlan, folder: Path, steps: int, source: Path | None, progre
     configuration["checkpoint_every"] = max(1, min(plan.configuration["checkpoint_every"], steps // CHECKPOINTS))
     cli = MemtrainCLI(configuration, directory=folder)
     cli.trainer.callbacks.append(progress.callback(plan.name, plan.share, steps))
-    cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=last if last.is_file() else None)
+    cli.trainer.fit(
+        cli.model, datamodule=cli.datamodule, ckpt_path=last if last.is_file() else None, weights_only=True
+    )
 
 
 def result(experiment: Experiment, run: Run, plan: StagePlan, directory: Path) -> dict[str, Any]:

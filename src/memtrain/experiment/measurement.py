@@ -10,7 +10,7 @@ from typing import Any
 from jsonargparse import ArgumentError
 from matplotlib.figure import Figure
 
-from memtrain.files import write_text
+from memtrain.files import write_bytes, write_text
 from memtrain.parsing import SentenceParser, sentence
 
 Measurement = tuple[list[dict[str, Any]], Figure]
@@ -34,7 +34,9 @@ def measure(measurement: Mapping[str, Any], directory: Path) -> None:
     writer.writeheader()
     writer.writerows(rows)
     write_text(directory / "results.csv", text.getvalue())
-    figure.savefig(directory / "figure.png", dpi=200, bbox_inches="tight")
+    image = io.BytesIO()
+    figure.savefig(image, format="png", dpi=200, bbox_inches="tight")
+    write_bytes(directory / "figure.png", image.getvalue())
 
 
 def prepare(measurement: Mapping[str, Any]) -> tuple[Callable[..., Measurement], dict[str, Any]]:

@@ -134,23 +134,32 @@ def plan_stages(experiment: Experiment, run: Run, rates: Rates) -> list[StagePla
 def stage_configuration(
     experiment: Experiment, name: str, run: Run, rates: Mapping[str, float], first: bool
 ) -> dict[str, Any]:
-    """The configuration of one stage, with all defaults written out."""
+    """The configuration of one stage of a run, with all defaults written out."""
     stage = experiment.stages[name]
-    model = {**stage.model, "init_args": {**stage.model.get("init_args", {}), **rates}}
+    model = {**stage.model, "init_args": dict(stage.model.get("init_args", {}))}
     if first and experiment.network is not None:
         model["init_args"].setdefault("network", experiment.network)
     trainer = {"val_check_interval": None, **QUIET_TRAINER, **experiment.trainer, **stage.trainer}
-    data = data_configuration(experiment, run.difficulty)
-    configuration = {"seed_everything": run.seed, "trainer": trainer, "model": model, "data": data}
+    data = data_configuration(experiment, experiment.difficulties[0])
     try:
-        return json.loads(_resolved(json.dumps(configuration)))
-    except ArgumentError as error:
-        raise ValueError(f"stages.{name} (or data, trainer, network): {error}") from None
+        configuration = json.loads(resolved(json.dumps({"trainer": trainer, "model": model, "data": data})))
+    except ValueError as error:
+        raise ValueError(f"stages.{name}: {error}") from None
+    # Runs differ in these three alone, so that one look at a stage's options is enough for all of its runs.
+    configuration["seed_everything"] = run.seed
+    configuration["model"]["init_args"].update(rates)
+    if experiment.difficulty is not None:
+        configuration["data"]["init_args"][experiment.difficulty.key] = run.difficulty
+    return configuration
 
 
 @lru_cache(maxsize=None)
-def _resolved(configuration: str) -> str:
-    return json.dumps(resolve(json.loads(configuration)))
+def resolved(configuration: str) -> str:
+    """`resolve` from JSON to JSON, remembered."""
+    try:
+        return json.dumps(resolve(json.loads(configuration)))
+    except ArgumentError as error:
+        raise ValueError(sentence(error)) from None
 
 
 def data_configuration(experiment: Experiment, difficulty: Number | None) -> dict[str, Any]:
@@ -172,7 +181,7 @@ def build_data(configuration: Mapping[str, Any]) -> SequenceDataModule:
     try:
         return parser.instantiate(parser.parse_object({"data": dict(configuration)})).data
     except (ArgumentError, ValueError) as error:
-        raise ValueError(f"data: {sentence(error)}") from None
+        raise ValueError(sentence(error)) from None
 
 
 def evaluation_difficulties(experiment: Experiment, run: Run) -> list[Number | None]:

@@ -1,5 +1,6 @@
 """A whole experiment: check everything, tune, train what is missing."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -51,6 +52,8 @@ def launch_experiment(experiment: Experiment, directory: Path, jobs: int = 1) ->
     """
     if jobs < 1:
         raise ValueError(f"--jobs is {jobs}, but must be at least 1; choose for example 2.")
+    for name in ("lightning.fabric", "lightning.pytorch"):  # the runs' own logs say it
+        logging.getLogger(name).setLevel(logging.WARNING)
     console = Console(soft_wrap=True, highlight=False)
     console.print(f"[bold]{experiment.name}[/bold]: {experiment.claim}")
     if experiment.measurement is not None:

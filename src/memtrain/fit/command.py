@@ -8,12 +8,14 @@ from typing import Any
 import yaml
 from jsonargparse import Namespace
 from jsonargparse.typing import PositiveInt
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from memtrain import data, training
+from memtrain.callbacks import Axes
 from memtrain.data import SequenceDataModule
+from memtrain.fit.predictions import PredictionTable
 from memtrain.fit.records import AtomicCheckpointIO, CostRecord, LastCheckpoint, MetricsTable
 from memtrain.parsing import SentenceParser
 from memtrain.training import MemoryModule
@@ -118,12 +120,21 @@ class MemtrainCLI(LightningCLI):
         directory = self.directory or options.default_root_dir or self.new_directory()
         kwargs["default_root_dir"] = directory
         kwargs["plugins"] = [*(options.plugins or []), AtomicCheckpointIO()]
-        kwargs["callbacks"] = [*(options.callbacks or []), CostRecord()]
         if options.logger in (None, True):
             kwargs["logger"] = [TensorBoardLogger(directory, name="", version=""), MetricsTable(directory)]
-        if options.enable_checkpointing is not False:
-            kwargs["callbacks"].append(LastCheckpoint(self.settings.checkpoint_every))
+        kwargs["callbacks"] = [*(options.callbacks or []), *self.records(options, directory)]
         return super().instantiate_trainer(**kwargs)
+
+    def records(self, options: Namespace, directory: Path) -> list[Callback]:
+        """The callbacks that every run has, whatever its configuration lists."""
+        if self.subcommand == "predict":
+            return [PredictionTable(directory)]
+        if self.subcommand in ("validate", "test"):
+            return []
+        kept: list[Callback] = [CostRecord(), Axes()]
+        if options.enable_checkpointing is not False:
+            kept.append(LastCheckpoint(self.settings.checkpoint_every))
+        return kept
 
     def new_directory(self) -> Path:
         """`runs/fit/<model>-<data>-<time>`."""

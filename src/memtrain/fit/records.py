@@ -99,7 +99,9 @@ class MetricsTable(Logger):
 
     @rank_zero_only
     def save(self) -> None:
-        """Write all rows."""
+        """Write all rows, if there are any: Lightning also saves before it has told where a run continues."""
+        if not self.rows:
+            return
         columns = list(dict.fromkeys(column for row in self.rows for column in row))
         self.path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = self.path.with_suffix(".unfinished")

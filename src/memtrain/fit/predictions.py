@@ -1,0 +1,47 @@
+"""`memtrain predict`: loss and accuracy of each sample as CSV."""
+
+import csv
+from pathlib import Path
+from typing import IO, Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+
+COLUMNS = ("index", "loss", "accuracy", "targets")
+
+
+class PredictionTable(Callback):
+    """Writes `predictions.csv`: one row a test sample with its position, loss (nats per target), accuracy, targets.
+
+    Args:
+        directory: folder of the file; with several processes each writes a file of its own, with its rank in the name.
+    """
+
+    def __init__(self, directory: str | Path) -> None:
+        self.directory = Path(directory)
+        self.path = self.directory / "predictions.csv"
+        self.file: IO[str] | None = None
+
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Open the file and write the header."""
+        if trainer.world_size > 1:
+            self.path = self.directory / f"predictions-{trainer.global_rank}.csv"
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.file = self.path.open("w", newline="")
+        csv.writer(self.file).writerow(COLUMNS)
+
+    def on_predict_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: dict[str, Tensor], *_: Any
+    ) -> None:
+        """Write the rows of a batch."""
+        assert self.file is not None
+        rows = zip(*(outputs[column].tolist() for column in COLUMNS), strict=True)
+        # A negative index marks rows that only fill up the last batch of a process.
+        csv.writer(self.file).writerows(row for row in rows if row[0] >= 0)
+
+    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Close the file and say where it is."""
+        assert self.file is not None
+        self.file.close()
+        if trainer.is_global_zero:
+            print(f"Predictions: {self.path}")

@@ -1,0 +1,83 @@
+"""`memtrain generate`: what an RNN writes or draws on its own."""
+
+import io
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from memtrain.callbacks.samples import image_grid
+from memtrain.checkpoints import load_datamodule, load_module
+from memtrain.data import SequenceDataModule
+from memtrain.files import write_bytes, write_text
+from memtrain.networks.generation import generate_tokens
+
+IMAGES, TEXTS = 16, 1
+"""Samples drawn where no number is given."""
+PIXELS = 8
+"""Side of the square that a generated pixel is shown as."""
+
+
+def generate_samples(
+    checkpoint: Path,
+    prompt: str | None = None,
+    length: int | None = None,
+    samples: int | None = None,
+    temperature: float = 1.0,
+    seed: int = 0,
+    output: Path | None = None,
+) -> None:
+    """Draw samples and print them, or write them to a file.
+
+    Args:
+        checkpoint: of a stage that has an RNN.
+        prompt: text or symbols to continue; None: the data's own start.
+        length: tokens to draw; None: as many as a training sequence has.
+        samples: number of samples; None: 1 of text, 16 of images.
+        temperature: 1 draws as learned, 0 takes the likeliest token.
+        seed: of the draws.
+        output: file to write; None: text is printed, images go to samples.png.
+
+    Raises:
+        ValueError: where the checkpoint has no RNN, or the data cannot start without a prompt.
+    """
+    rnn = load_module(checkpoint).rnn
+    if rnn is None:
+        raise ValueError(f"{checkpoint} has no RNN; give a checkpoint of stage smt, dmt or bptt.")
+    data: SequenceDataModule = load_datamodule(checkpoint)
+    images = data.modality == "image"
+    samples = (IMAGES if images else TEXTS) if samples is None else samples
+    length = data.sequence_length if length is None else length
+    for option, value in (("samples", samples), ("length", length)):
+        if value < 1:
+            raise ValueError(f"--{option} is {value}, but must be at least 1.")
+    start = start_tokens(data, prompt)
+    generator = torch.Generator().manual_seed(seed)
+    drawn = generate_tokens(rnn, start.expand(samples, -1), length, temperature, generator)
+    if images:
+        write_image(data.render(drawn), output or Path("samples.png"))
+        return
+    tokens = drawn if prompt is None else torch.cat([start.expand(samples, -1), drawn], dim=1)
+    text = "\n".join(data.render(tokens)) + "\n"
+    if output is None:
+        print(text, end="")
+    else:
+        write_text(output, text)
+
+
+def start_tokens(data: SequenceDataModule, prompt: str | None) -> Tensor:
+    """The tokens that the RNN is fed before it draws, int64 `[1, P]`."""
+    if prompt is not None:
+        return data.encode_prompt(prompt).unsqueeze(0)
+    if data.start_token is None:
+        raise ValueError(f'{type(data).__name__} cannot start by itself; give a --prompt, for example "1 0 1".')
+    return torch.tensor([[data.start_token]])
+
+
+def write_image(images: Tensor, path: Path) -> None:
+    """Write images, uint8 `[B, H, W]`, as a PNG grid, enlarged so that single pixels can be seen."""
+    enlarged = images.repeat_interleave(PIXELS, dim=1).repeat_interleave(PIXELS, dim=2)
+    content = io.BytesIO()
+    Image.fromarray(image_grid(enlarged, gap=PIXELS // 2).numpy()).save(content, format="PNG")
+    write_bytes(path, content.getvalue())
