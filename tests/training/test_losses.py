@@ -148,9 +148,10 @@ def test_picard_without_sweeps_is_one_step_training_on_the_frozen_teacher(batch,
     module = dmt(make_trainer, trajectory="picard", gradient="detached", sweeps=0)
     frozen = smt(timesteps_per_sequence=None, freeze_teacher=True, dynamics_weight=10.0)
     frozen.teacher.load_state_dict(module.teacher.state_dict())
-    frozen.rnn.load_state_dict(module.rnn.state_dict() | {
-        key: value for key, value in frozen.rnn.state_dict().items() if key.startswith("readout")
-    })
+    frozen.rnn.load_state_dict(
+        module.rnn.state_dict()
+        | {key: value for key, value in frozen.rnn.state_dict().items() if key.startswith("readout")}
+    )
     terms = frozen.losses(batch)
     expected = (6 * terms["dynamics"] + terms["initial"]) / 7
     torch.testing.assert_close(module.losses(batch)["imitation"], expected)
@@ -181,5 +182,16 @@ def test_teacher_alone_has_no_rnn_and_no_gradient_chain(batch):
 
 
 def test_rollout_length_grows_over_equal_shares_of_the_stage(make_trainer):
-    assert [entry_at([2, 4, None], step, 9) for step in range(10)] == [2, 2, 2, 4, 4, 4, None, None, None, None]
+    assert [entry_at([2, 4, None], step, 9) for step in range(10)] == [
+        2,
+        2,
+        2,
+        4,
+        4,
+        4,
+        None,
+        None,
+        None,
+        None,
+    ]
     assert dmt(make_trainer, rollout_length=[100]).window(length=7) == 7

@@ -24,7 +24,14 @@ ALL = [
     (DMTModule, {"trajectory": "picard", "sweeps": 2}),
     (BPTTModule, {}),
     (BPTTModule, {"start": "teacher", "rollout_length": 3}),
-    (BPTTModule, {"network": NetworkOptions(width=8, memory_tokens=1, memory_normalization="tanh", readout="linear", cell=GRUCell)}),
+    (
+        BPTTModule,
+        {
+            "network": NetworkOptions(
+                width=8, memory_tokens=1, memory_normalization="tanh", readout="linear", cell=GRUCell
+            )
+        },
+    ),
 ]
 
 
@@ -111,8 +118,15 @@ def test_every_stage_logs_the_same_names(train, make_trainer):
         module = stage(vocabulary_size=VOCABULARY, init_from=str(smt))
         names.append(set(make_trainer().test(module, datamodule=Batches(), verbose=False)[0]))
     assert names[0] == names[1]
-    assert {f"test/{kind}/{name}" for kind in ("teacher", "one_step", "rollout") for name in ("loss", "bits", "accuracy")} < names[0]
-    assert {"test/drift/mean", "test/drift/equilibrium", "test/drift/relative", "test/memory/uniformity"} < names[0]
+    assert {
+        f"test/{kind}/{name}" for kind in ("teacher", "one_step", "rollout") for name in ("loss", "bits", "accuracy")
+    } < names[0]
+    assert {
+        "test/drift/mean",
+        "test/drift/equilibrium",
+        "test/drift/relative",
+        "test/memory/uniformity",
+    } < names[0]
 
 
 def test_teacher_and_rnn_gradients_are_clipped_separately(make_trainer):

@@ -18,9 +18,7 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
         `[...]`, float32 or better.
     """
     logits = logits if logits.dtype == torch.float64 else logits.float()
-    losses = F.cross_entropy(
-        logits.flatten(0, -2), targets.flatten(), ignore_index=IGNORE_INDEX, reduction="none"
-    )
+    losses = F.cross_entropy(logits.flatten(0, -2), targets.flatten(), ignore_index=IGNORE_INDEX, reduction="none")
     return losses.view(targets.shape)
 
 

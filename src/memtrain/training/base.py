@@ -1,10 +1,11 @@
 """MemoryModule: what the four stages share: networks, optimizer, clipping, counters, evaluation."""
 
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 import torch.distributed as dist
 from lightning import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from memtrain.batch import SequenceBatch
@@ -98,12 +99,10 @@ class MemoryModule(LightningModule):
             dist.all_reduce(count)
         return masked_mean(values, mask, count, world)
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW with one parameter group a network; learning rate per step, not per epoch."""
         groups = [{"params": params, "name": name} for name, params in self.trainable().items() if params]
-        optimizer = torch.optim.AdamW(
-            groups, lr=self.learning_rate, weight_decay=self.weight_decay, betas=self.betas
-        )
+        optimizer = torch.optim.AdamW(groups, lr=self.learning_rate, weight_decay=self.weight_decay, betas=self.betas)
         total = self.trainer.max_steps if self.trainer.max_steps > 0 else int(self.trainer.estimated_stepping_batches)
         scheduler = warmup_schedule(optimizer, self.warmup_steps, total, self.schedule)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
@@ -164,9 +163,16 @@ class MemoryModule(LightningModule):
         kind = "rollout" if "rollout" in logits.logits else "teacher"
         return logits.per_sample(kind) | {"index": batch.index}
 
+    def evaluation(self, split: str) -> Evaluation:
+        """The metrics of a split."""
+        return cast(Evaluation, self.evaluations[split])
+
     def _evaluate(self, split: str, batch: SequenceBatch) -> None:
-        evaluation = self.evaluations[split]
-        evaluation.update(predictions(self.teacher, self.rnn, batch))
+        real = batch.index >= 0  # rows that only fill up a rank's last batch have none
+        if not bool(real.all()):
+            batch = SequenceBatch(*(tensor[real] for tensor in batch))
+        if len(batch.index):
+            self.evaluation(split).update(predictions(self.teacher, self.rnn, batch))
 
     def on_validation_epoch_end(self) -> None:
         """Log the metrics of split `val`."""
@@ -177,7 +183,7 @@ class MemoryModule(LightningModule):
         self._log_evaluation("test")
 
     def _log_evaluation(self, split: str) -> None:
-        evaluation = self.evaluations[split]
+        evaluation = self.evaluation(split)
         values = evaluation.compute()
         self.log_dict({f"{split}/{name}": value for name, value in values.items()})
         evaluation.reset()
@@ -198,12 +204,13 @@ class MemoryModule(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Record stage, counters and provenance beside the weights, as plain numbers and strings."""
+        data = getattr(self.trainer, "datamodule", None)
         checkpoint["memtrain"] = {
             "stage": self.stage,
             "counters": self.counters.to_primitive(),
             "provenance": self.provenance,
             "class_path": _class_path(self),
-            "data_class_path": _class_path(self.trainer.datamodule) if self.trainer.datamodule else None,
+            "data_class_path": None if data is None else _class_path(data),
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -24,7 +24,9 @@ class BPTTModule(RolloutModule):
 
     def __init__(self, truncation: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if truncation is not None and (truncation < 1 or self.trajectory != "sequential" or self.gradient == "detached"):
+        if truncation is not None and (
+            truncation < 1 or self.trajectory != "sequential" or self.gradient == "detached"
+        ):
             raise ValueError(
                 f"truncation is {truncation}, but needs to be at least 1, with trajectory sequential and gradient "
                 "through_time; set it to null to back-propagate through everything."

@@ -1,6 +1,7 @@
 """What every stage is measured by: the same names, computed the same way, whichever networks there are."""
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -87,10 +88,14 @@ class Evaluation(nn.Module):
         self.drift, self.one_step = Drift(), Drift()
         self.kept: list[Tensor] = []
 
+    def of(self, kind: str) -> Prediction:
+        """The prediction metric of one kind."""
+        return cast(Prediction, self.predictions[kind])
+
     def update(self, result: Predictions) -> None:
         """Take in a batch."""
         for kind, logits in result.logits.items():
-            self.predictions[kind].update(logits, result.targets)
+            self.of(kind).update(logits, result.targets)
         if result.memories is not None and result.states is not None and result.one_step is not None:
             self.drift.update(result.states, result.memories)
             self.one_step.update(result.one_step, result.memories)
@@ -102,7 +107,8 @@ class Evaluation(nn.Module):
     def compute(self) -> dict[str, Tensor]:
         """All metrics that the networks at hand allow."""
         values: dict[str, Tensor] = {}
-        for kind, metric in self.predictions.items():
+        for kind in KINDS:
+            metric = self.of(kind)
             if metric.update_called:
                 values |= {f"{kind}/{name}": value for name, value in metric.compute().items()}
         if self.drift.update_called:
@@ -117,7 +123,6 @@ class Evaluation(nn.Module):
 
     def reset(self) -> None:
         """Forget all batches."""
-        for metric in (*self.predictions.values(), self.drift, self.one_step):
+        for metric in (*map(self.of, KINDS), self.drift, self.one_step):
             metric.reset()
         self.kept.clear()
-

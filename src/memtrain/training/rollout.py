@@ -9,8 +9,8 @@ from torch import Tensor
 from memtrain.batch import SequenceBatch
 from memtrain.networks import RNN, Teacher
 from memtrain.objectives import sample_starts, step_generator
-from memtrain.trajectory import Gradient, Method, roll_out
 from memtrain.training.base import MemoryModule
+from memtrain.trajectory import Gradient, Method, roll_out
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class RolloutModule(MemoryModule):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        lengths = rollout_length if isinstance(rollout_length, list) else [rollout_length]
+        lengths: list[int | None] = [*rollout_length] if isinstance(rollout_length, list) else [rollout_length]
         for name, value, least in (
             *(("rollout_length", length, 1) for length in lengths if length is not None),
             ("starts", starts, 1),
@@ -76,7 +76,12 @@ class RolloutModule(MemoryModule):
         if trajectory == "picard" and gradient == "through_time" and sweeps < 1:
             raise ValueError("sweeps is 0, but gradient through_time needs at least 1; set gradient to detached.")
         self.trajectory, self.gradient, self.start = trajectory, gradient, start
-        self.starts, self.rollout_lengths, self.label_stride, self.sweeps = starts, lengths, label_stride, sweeps
+        self.starts, self.rollout_lengths, self.label_stride, self.sweeps = (
+            starts,
+            lengths,
+            label_stride,
+            sweeps,
+        )
         self.rnn = RNN(self.network, self.vocabulary_size)
 
     @property

@@ -50,7 +50,10 @@ class TeacherModule(MemoryModule):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        for name, value in (("timesteps_per_sequence", timesteps_per_sequence), ("future_length", future_length)):
+        for name, value in (
+            ("timesteps_per_sequence", timesteps_per_sequence),
+            ("future_length", future_length),
+        ):
             if value is not None and value < 1:
                 raise ValueError(f"{name} is {value}, but must be at least 1, or null for all.")
         if self.network.readout != "decoder":

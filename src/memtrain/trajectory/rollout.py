@@ -15,7 +15,12 @@ Gradient = Literal["detached", "through_time"]
 
 
 def solve(
-    cell: Cell, memory: Tensor, embeddings: Tensor, method: Method, guess: Tensor | None = None, sweeps: int = 1
+    cell: Cell,
+    memory: Tensor,
+    embeddings: Tensor,
+    method: Method,
+    guess: Tensor | None = None,
+    sweeps: int = 1,
 ) -> Trajectory:
     """The trajectory of `cell` by the method of that name.
 
