@@ -65,7 +65,7 @@ def test_the_teachers_embedding_profile_ends_where_its_window_does(batch: tuple[
 def test_the_teachers_last_memory_gradient_is_that_of_reading_it(batch: tuple[Tensor, Tensor]) -> None:
     inputs, targets = batch
     teacher = Teacher(NetworkOptions(**OPTIONS), VOCABULARY).double()
-    memory = teacher.encode_all(inputs[:3])[:, -1].detach().requires_grad_()
+    memory = teacher.encode(inputs[:3], torch.arange(inputs.shape[1]))[:, -1].detach().requires_grad_()
     loss = nn.functional.cross_entropy(teacher.read(memory), targets[:3, -1], reduction="sum")
     (gradient,) = torch.autograd.grad(loss, memory)
     profile = teacher_gradient_profile(teacher, inputs, targets)

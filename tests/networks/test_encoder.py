@@ -49,7 +49,7 @@ def test_the_order_and_choice_of_timesteps_changes_no_memory(options: dict[str, 
     some = torch.tensor([7, 2, 7, 0])
     torch.testing.assert_close(teacher.encode(inputs, some), everything[:, some], rtol=1e-9, atol=1e-9)
     torch.testing.assert_close(
-        teacher.encode_all(inputs, registers_per_pass=6), everything, rtol=1e-9, atol=1e-9
+        teacher.encode_many(inputs, torch.arange(inputs.shape[1]), registers_per_pass=6), everything, rtol=1e-9, atol=1e-9
     )
 
 

@@ -103,7 +103,7 @@ def test_the_last_timestep_has_a_decoding_loss_but_no_next_memory(batch):
 def test_imitation_loss_is_the_drift_of_the_rollout_from_the_initial_memory(batch, make_trainer, gradient):
     module = dmt(make_trainer, gradient=gradient)
     states = naive_rollout(module.rnn, batch, module.rnn.initial_memory(3), 0, 6)
-    memories = module.teacher.encode_all(batch.inputs)
+    memories = module.teacher.encode(batch.inputs, torch.arange(7))
     expected = torch.stack([F.mse_loss(state, memories[:, t]) for t, state in enumerate(states)]).mean()
     terms = module.losses(batch)
     torch.testing.assert_close(terms["imitation"], 10 * expected)
@@ -133,7 +133,7 @@ def test_detached_gradients_are_those_of_single_steps_from_the_rollouts_own_memo
     module.losses(batch)["imitation"].backward()
     got = {name: p.grad.clone() for name, p in module.rnn.cell.named_parameters()}
     module.zero_grad()
-    memories = module.teacher.encode_all(batch.inputs).detach()
+    memories = module.teacher.encode(batch.inputs, torch.arange(7)).detach()
     memory, errors = module.rnn.initial_memory(3), []
     for t in range(7):
         memory = module.rnn.step(memory.detach(), module.rnn.embed(batch.inputs)[:, t])

@@ -176,17 +176,17 @@ class Teacher(nn.Module):
         """
         return self.encoder(self.embedding(inputs), timesteps)
 
-    def encode_all(self, inputs: Tensor, registers_per_pass: int = 256) -> Tensor:
-        """The memories of every timestep, in passes that keep the attention mask small.
+    def encode_many(self, inputs: Tensor, timesteps: Tensor, registers_per_pass: int = 256) -> Tensor:
+        """`encode` of many timesteps, in passes that keep the attention mask small.
 
         Args:
             inputs: int64 `[B, T]`.
+            timesteps: int64 `[N]`.
             registers_per_pass: register tokens of one pass, at least K.
 
         Returns:
-            `[B, T, K, D]`.
+            `[B, N, K, D]`.
         """
-        timesteps = torch.arange(inputs.shape[1], device=inputs.device)
         chunk = max(1, registers_per_pass // self.encoder.options.memory_tokens)
         return torch.cat([self.encode(inputs, part) for part in timesteps.split(chunk)], dim=1)
 

@@ -151,11 +151,11 @@ class MemoryModule(LightningModule):
 
     def validation_step(self, batch: SequenceBatch, batch_idx: int) -> None:
         """Update the metrics of split `val`."""
-        self._evaluate("val", batch)
+        self.evaluate("val", batch, batch_idx)
 
     def test_step(self, batch: SequenceBatch, batch_idx: int) -> None:
         """Update the metrics of split `test`."""
-        self._evaluate("test", batch)
+        self.evaluate("test", batch, batch_idx)
 
     def predict_step(self, batch: SequenceBatch, batch_idx: int) -> dict[str, Tensor]:
         """Loss (nats per valid target) and accuracy of each sample: `index`, `loss`, `accuracy`, `targets`, all `[B]`."""
@@ -167,12 +167,14 @@ class MemoryModule(LightningModule):
         """The metrics of a split."""
         return cast(Evaluation, self.evaluations[split])
 
-    def _evaluate(self, split: str, batch: SequenceBatch) -> None:
+    def evaluate(self, split: str, batch: SequenceBatch, batch_idx: int) -> None:
+        """Update the metrics of a split; those of whole memory trajectories on its first batch alone."""
         real = batch.index >= 0  # rows that only fill up a rank's last batch have none
         if not bool(real.all()):
             batch = SequenceBatch(*(tensor[real] for tensor in batch))
         if len(batch.index):
-            self.evaluation(split).update(predictions(self.teacher, self.rnn, batch))
+            result = predictions(self.teacher, self.rnn, batch, everywhere=batch_idx == 0)
+            self.evaluation(split).update(result)
 
     def on_validation_epoch_end(self) -> None:
         """Log the metrics of split `val`."""

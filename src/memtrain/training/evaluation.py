@@ -26,16 +26,18 @@ class Predictions:
     Attributes:
         logits: by kind (`teacher`, `one_step`, `rollout`): `[B, P, V]` at the P timesteps that bear a target.
         targets: int64 `[B, P]`.
-        memories: the teacher's, `[B, T, K, D]`, or None.
-        states: the RNN's own, rolled out from `m_init`, `[B, T, K, D]`, or None.
-        one_step: the RNN's from the teacher's memories, `[B, T, K, D]`, or None.
+        everywhere: whether the teacher's memories were computed at every timestep.
+        states: the RNN's own memories, rolled out from `m_init`, `[B, T, K, D]`, or None.
+        memories: the teacher's, `[B, T, K, D]`, where computed everywhere, or None.
+        one_step: the RNN's from the teacher's memories, likewise.
     """
 
     logits: dict[str, Tensor]
     targets: Tensor
-    memories: Tensor | None
-    states: Tensor | None
-    one_step: Tensor | None
+    everywhere: bool
+    states: Tensor | None = None
+    memories: Tensor | None = None
+    one_step: Tensor | None = None
 
     def per_sample(self, kind: str) -> dict[str, Tensor]:
         """Loss and accuracy of each sample, and its number of valid targets, `[B]` each."""
@@ -49,34 +51,50 @@ class Predictions:
         }
 
 
-def predictions(teacher: Teacher | None, rnn: RNN | None, batch: SequenceBatch) -> Predictions:
+def predictions(
+    teacher: Teacher | None, rnn: RNN | None, batch: SequenceBatch, everywhere: bool = False
+) -> Predictions:
     """Run what there is of teacher and RNN over a batch.
 
     Args:
         teacher: the teacher, or None.
         rnn: the RNN, or None.
         batch: `[B, T]` inputs and targets.
+        everywhere: compute the teacher's memories, and the steps from them, at every timestep, as the drift along
+            the sequence needs; otherwise only where targets ask for them.
     """
-    at = bearing_timesteps(batch.targets)
+    inputs = batch.inputs
+    bearing = bearing_timesteps(batch.targets)
     logits: dict[str, Tensor] = {}
-    memories = states = one_step = None
-    if teacher is not None:
-        memories = teacher.encode_all(batch.inputs)
-        logits["teacher"] = teacher.read(memories[:, at])
+    states = memories = one_step = None
     if rnn is not None:
-        initial = rnn.initial_memory(len(batch.inputs))
-        embeddings = rnn.embed(batch.inputs)
+        initial = rnn.initial_memory(len(inputs))
+        embeddings = rnn.embed(inputs)
         states = sequential(rnn.cell, initial, embeddings).states
-        logits["rollout"] = rnn.read(states[:, at])
-        if memories is not None:
-            before = torch.cat([initial.unsqueeze(1), memories[:, :-1]], dim=1)
-            one_step = rnn.step(before, embeddings)
-            logits["one_step"] = rnn.read(one_step[:, at])
-    return Predictions(logits, batch.targets[:, at], memories, states, one_step)
+        logits["rollout"] = rnn.read(states[:, bearing])
+    if teacher is not None:
+        every = torch.arange(inputs.shape[1], device=inputs.device)
+        wanted = every if everywhere else torch.cat([bearing, bearing - 1]).clamp(min=0).unique()
+        memories = teacher.encode_many(inputs, wanted)
+        logits["teacher"] = teacher.read(memories[:, torch.searchsorted(wanted, bearing)])
+        if rnn is not None:
+            after = every if everywhere else bearing
+            before = torch.cat([initial.unsqueeze(1), memories], dim=1)
+            # Entry 0 is m_init, the memory before x_0; entry i + 1 is the memory at wanted[i].
+            index = torch.where(after > 0, torch.searchsorted(wanted, after - 1) + 1, 0)
+            one_step = rnn.step(before[:, index], embeddings[:, after])
+            logits["one_step"] = rnn.read(one_step[:, bearing] if everywhere else one_step)
+    if not everywhere:
+        memories = one_step = None
+    return Predictions(logits, batch.targets[:, bearing], everywhere, states, memories, one_step)
 
 
 class Evaluation(nn.Module):
     """The metrics of one split (method: section 6).
+
+    Predictions are read on all samples; drift, one-step error and the memories' geometry on those batches whose memories
+    are known everywhere: the first of each evaluation (`MemoryModule.evaluate`), for they cost as many memories as there
+    are timesteps.
 
     Logged names: `{teacher|one_step|rollout}/{loss|bits|accuracy}`; `one_step/error`; `drift/{mean|equilibrium|relative}`;
     `memory/{uniformity|effective_rank}`, of the teacher's memories, or of the RNN's own where there is no teacher.
@@ -86,7 +104,7 @@ class Evaluation(nn.Module):
         super().__init__()
         self.predictions = nn.ModuleDict({kind: Prediction() for kind in KINDS})
         self.drift, self.one_step = Drift(), Drift()
-        self.kept: list[Tensor] = []
+        self.kept: Tensor | None = None
 
     def of(self, kind: str) -> Prediction:
         """The prediction metric of one kind."""
@@ -100,9 +118,9 @@ class Evaluation(nn.Module):
             self.drift.update(result.states, result.memories)
             self.one_step.update(result.one_step, result.memories)
         memories = result.memories if result.memories is not None else result.states
-        if memories is not None and sum(map(len, self.kept)) < KEPT_MEMORIES:
+        if result.everywhere and memories is not None:
             # The last timestep of each sample: memories of whole sequences, the same choice in every stage.
-            self.kept.append(memories[:, -1].detach())
+            self.kept = memories[:KEPT_MEMORIES, -1].detach()
 
     def compute(self) -> dict[str, Tensor]:
         """All metrics that the networks at hand allow."""
@@ -115,14 +133,13 @@ class Evaluation(nn.Module):
             drift = self.drift.compute()
             values |= {f"drift/{name}": drift[name] for name in ("mean", "equilibrium", "relative")}
             values["one_step/error"] = self.one_step.compute()["mean"]
-        if self.kept:
-            kept = torch.cat(self.kept)[:KEPT_MEMORIES]
-            values["memory/uniformity"] = uniformity(kept.flatten(0, 1))
-            values["memory/effective_rank"] = effective_rank(kept.flatten(1))
+        if self.kept is not None:
+            values["memory/uniformity"] = uniformity(self.kept.flatten(0, 1))
+            values["memory/effective_rank"] = effective_rank(self.kept.flatten(1))
         return values
 
     def reset(self) -> None:
         """Forget all batches."""
         for metric in (*map(self.of, KINDS), self.drift, self.one_step):
             metric.reset()
-        self.kept.clear()
+        self.kept = None

@@ -1,0 +1,61 @@
+"""Evaluation: the three kinds of prediction against their definitions, and what sparse targets save."""
+
+import torch
+from tiny import NETWORK, VOCABULARY, random_batch
+from torch.nn import functional as F
+
+from memtrain.batch import IGNORE_INDEX
+from memtrain.networks import RNN, Teacher
+from memtrain.training.evaluation import Evaluation, predictions
+
+
+def networks() -> tuple[Teacher, RNN]:
+    return Teacher(NETWORK, VOCABULARY).double(), RNN(NETWORK, VOCABULARY).double()
+
+
+def test_each_kind_predicts_from_the_memory_of_its_definition():
+    teacher, rnn = networks()
+    batch = random_batch(size=4)
+    result = predictions(teacher, rnn, batch, everywhere=True)
+    memories = teacher.encode(batch.inputs, torch.arange(7))
+    state = rnn.initial_memory(4)
+    bearing = (batch.targets != IGNORE_INDEX).any(0).nonzero()[:, 0].tolist()
+    for t in range(7):
+        embedding = rnn.embed(batch.inputs)[:, t]
+        one_step = rnn.step(memories[:, t - 1] if t else rnn.initial_memory(4), embedding)
+        state = rnn.step(state, embedding)
+        if t in bearing:
+            at = bearing.index(t)
+            torch.testing.assert_close(result.logits["teacher"][:, at], teacher.read(memories[:, t]))
+            torch.testing.assert_close(result.logits["one_step"][:, at], rnn.read(one_step))
+            torch.testing.assert_close(result.logits["rollout"][:, at], rnn.read(state))
+
+
+def test_computing_memories_only_where_targets_need_them_changes_no_prediction():
+    teacher, rnn = networks()
+    for seed in range(5):
+        batch = random_batch(seed, size=1)
+        everywhere = predictions(teacher, rnn, batch, everywhere=True)
+        sparse = predictions(teacher, rnn, batch)
+        assert sparse.memories is None
+        for kind, logits in everywhere.logits.items():
+            torch.testing.assert_close(sparse.logits[kind], logits)
+
+
+def test_loss_and_accuracy_are_means_over_all_valid_targets_of_all_batches():
+    teacher, _ = networks()
+    evaluation = Evaluation().double()
+    losses, correct = [], []
+    for seed, size in ((0, 2), (1, 5)):
+        batch = random_batch(seed, size)
+        evaluation.update(predictions(teacher, None, batch, everywhere=seed == 0))
+        logits = teacher.read(teacher.encode(batch.inputs, torch.arange(7)))
+        valid = batch.targets != IGNORE_INDEX
+        losses += F.cross_entropy(logits[valid], batch.targets[valid], reduction="none").tolist()
+        correct += (logits[valid].argmax(-1) == batch.targets[valid]).tolist()
+    values = evaluation.compute()
+    assert abs(float(values["teacher/loss"]) - sum(losses) / len(losses)) < 1e-6
+    assert abs(float(values["teacher/accuracy"]) - sum(correct) / len(correct)) < 1e-6
+    assert "rollout/loss" not in values
+    evaluation.reset()
+    assert evaluation.compute() == {}
