@@ -28,7 +28,7 @@ from memtrain.provenance import provenance
 from memtrain.training import MemoryModule
 
 WARM_UP_STEPS, TIMED_STEPS = 10, 30
-VALIDATIONS = 20
+VALIDATIONS = 10
 """Validations in a stage whose trainer sets no `val_check_interval`: points of its learning curve."""
 CHECKPOINTS = 10
 """Checkpoints in a stage, at least."""

@@ -46,8 +46,8 @@ class LastCheckpoint(ModelCheckpoint):
 
     def on_train_end(self, trainer: Trainer, pl_module: MemoryModule) -> None:
         """The trained state is what is evaluated, whatever step training ended at."""
-        if not trainer.fast_dev_run and self.dirpath is not None:
-            trainer.save_checkpoint(Path(self.dirpath) / "last.ckpt")
+        if not trainer.fast_dev_run and self._last_global_step_saved != trainer.global_step:
+            self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
 
 
 class MetricsTable(Logger):

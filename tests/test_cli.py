@@ -1,0 +1,199 @@
+"""The command line as a user meets it: every command through `main`, every mistake as one sentence."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from memtrain.checkpoints import load_checkpoint
+from memtrain.cli import main
+from memtrain.data import Retrieval
+from memtrain.training import BPTTModule
+
+CONF = Path(__file__).parent / "conf"
+
+
+class BlindModule(BPTTModule):
+    """A user's stage that forgot to take the vocabulary size."""
+
+    def __init__(self, learning_rate: float = 1e-3) -> None:
+        super().__init__(vocabulary_size=9, learning_rate=learning_rate)
+
+
+def arguments(command: str, *names: str, directory: Path | None = None) -> list[str]:
+    """`memtrain COMMAND` with files of tests/conf."""
+    files = [word for name in ("trainer", *names) for word in ("--config", str(CONF / f"{name}.yaml"))]
+    return [command, *files, *([f"--trainer.default_root_dir={directory}"] if directory else [])]
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the stages teacher, smt, dmt and bptt, each started from the one before."""
+    folder = tmp_path_factory.mktemp("chain")
+    source = None
+    for stage in ("teacher", "smt", "dmt", "bptt"):
+        words = arguments("fit", stage, "retrieval", directory=folder / stage)
+        if source is not None:
+            words += ["--model.init_from", str(source), "--model.network", "null"]
+        assert main(words) == 0
+        source = folder / stage / "checkpoints" / "last.ckpt"
+    return folder
+
+
+def test_help_lists_every_command_without_importing_torch() -> None:
+    script = "import sys, memtrain.cli as c\ntry: c.main(['--help'])\nfinally: assert 'torch' not in sys.modules"
+    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert shown.returncode == 0, shown.stderr
+    for command in ("fit", "validate", "test", "predict", "run", "compare", "generate"):
+        assert f"\n    {command} " in shown.stdout
+
+
+def test_help_of_fit_names_the_classes_and_how_to_see_their_options(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["fit", "--help"])
+    assert stopped.value.code == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "--model.help CLASS" in shown
+    assert "SMTModule" in shown
+    assert "Retrieval" in shown
+
+
+def test_the_stages_chain_and_every_checkpoint_records_where_it_comes_from(chain: Path) -> None:
+    last = load_checkpoint(chain / "bptt" / "checkpoints" / "last.ckpt")["memtrain"]
+    assert [entry["stage"] for entry in last["provenance"]] == ["teacher", "smt", "dmt"]
+    assert last["counters"]["steps"] == 16  # four stages of four steps
+    assert last["counters"]["tokens"] == 16 * 4 * 8
+
+
+def test_a_run_leaves_configuration_checkpoint_table_and_events(chain: Path) -> None:
+    names = {path.name.split(".")[0] for path in (chain / "smt").iterdir()}
+    assert {"config", "checkpoints", "metrics", "events"} <= names
+    rows = list(csv.DictReader((chain / "smt" / "metrics.csv").open()))
+    validated = [row for row in rows if row["val/rollout/accuracy"]]
+    assert [float(row["cost/steps"]) for row in validated] == [6, 8]  # cumulative: after the teacher's four
+    assert all(float(row["cost/train_seconds"]) > 0 for row in validated)
+
+
+def test_a_saved_configuration_reproduces_its_run(chain: Path, tmp_path: Path) -> None:
+    words = ["fit", "--config", str(chain / "teacher" / "config.yaml"), f"--trainer.default_root_dir={tmp_path}"]
+    assert main(words) == 0
+    first, again = (
+        load_checkpoint(folder / "checkpoints" / "last.ckpt")["state_dict"] for folder in (chain / "teacher", tmp_path)
+    )
+    assert all(torch.equal(value, again[name]) for name, value in first.items())
+
+
+def test_a_resumed_run_ends_as_one_that_was_not_interrupted(chain: Path, tmp_path: Path) -> None:
+    words = arguments("fit", "smt", "retrieval", directory=tmp_path)
+    words += ["--model.init_from", str(chain / "teacher" / "checkpoints" / "last.ckpt"), "--model.network", "null"]
+    assert main([*words, "--trainer.max_steps=2"]) == 0
+    assert main([*words, "--ckpt_path=last"]) == 0
+    whole, resumed = (load_checkpoint(f / "checkpoints" / "last.ckpt") for f in (chain / "smt", tmp_path))
+    assert all(torch.equal(value, resumed["state_dict"][name]) for name, value in whole["state_dict"].items())
+    assert whole["memtrain"]["counters"]["tokens"] == resumed["memtrain"]["counters"]["tokens"]
+    steps = [
+        [(row["step"], row["train/loss"]) for row in csv.DictReader((folder / "metrics.csv").open())]
+        for folder in (chain / "smt", tmp_path)
+    ]
+    assert steps[0] == steps[1]
+
+
+def test_predict_writes_each_test_sample_and_agrees_with_test(chain: Path, tmp_path: Path) -> None:
+    checkpoint = chain / "dmt" / "checkpoints" / "last.ckpt"
+    words = ["--config", str(chain / "dmt" / "config.yaml"), "--ckpt_path", str(checkpoint)]
+    assert main(["predict", *words, f"--trainer.default_root_dir={tmp_path}"]) == 0
+    assert main(["test", *words, f"--trainer.default_root_dir={tmp_path}"]) == 0
+    samples = list(csv.DictReader((tmp_path / "predictions.csv").open()))
+    assert [int(row["index"]) for row in samples] == list(range(16))
+    tested = next(csv.DictReader((tmp_path / "metrics.csv").open()))
+    for metric in ("loss", "accuracy"):
+        mean = sum(float(row[metric]) for row in samples) / 16
+        assert mean == pytest.approx(float(tested[f"test/rollout/{metric}"]), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--model.learning_rat=1"], "Option 'learning_rat' is not accepted"),
+        (["--model.learning_rate=fast"], "learning_rate"),
+        (["--trainer.max_step=3"], "--trainer.max_step"),
+        (["--data.length=1"], "data.length is 1, but must be at least 4"),
+        (["--model.network.width=0"], "network.width is 0, but must be at least 1"),
+        (["--model.vocabulary_size=9"], "the data module sets it; leave it out"),
+        (["--model.init_from=nowhere.ckpt"], "nowhere.ckpt does not exist"),
+        (["--config=nowhere.yaml"], "nowhere.yaml"),
+        (["--trainer.accelerator=abacus"], "abacus"),
+        ([f"--model={__name__}.BlindModule"], "BlindModule has no option vocabulary_size"),
+        (["--model=memtrain.training.Nothing"], "Nothing"),
+    ],
+)
+def test_a_mistake_is_refused_in_one_sentence(
+    words: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start = ["fit"] if "Blind" in words[0] else arguments("fit", "bptt")
+    assert main([*start, "--config", str(CONF / "retrieval.yaml"), *words, f"--trainer.default_root_dir={tmp_path}"]) != 0
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("memtrain: ")]
+    assert len(said) == 1
+    assert sentence in said[0]
+    assert not (tmp_path / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("words", [["dance"], ["run"], ["run", "x.yaml", "--job", "2"], ["generate", "--prompt", "1"]])
+def test_a_wrong_command_line_ends_with_status_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_the_debug_variable_shows_the_exception_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEMTRAIN_DEBUG", "1")
+    with pytest.raises(FileNotFoundError):
+        main(["run", "nowhere.yaml"])
+
+
+def test_print_config_shows_a_configuration_that_parses(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([*arguments("fit", "smt", "retrieval"), "--print_config"])
+    shown = yaml.safe_load(capsys.readouterr().out)
+    assert shown["model"]["class_path"] == "memtrain.training.SMTModule"
+    assert shown["data"]["init_args"]["length"] == 8
+
+
+def test_generate_continues_a_prompt_the_same_way_for_the_same_seed(
+    chain: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["generate", "--checkpoint", str(chain / "dmt" / "checkpoints" / "last.ckpt"), "--prompt", "1 0 2"]
+    words += ["--samples=2", "--length=5"]
+    assert main(words) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:3] for line in lines] == [["1", "0", "2"]] * 2
+    assert [len(line.split()) for line in lines] == [8, 8]
+    assert main([*words, "--output", str(tmp_path / "samples.txt")]) == 0
+    assert (tmp_path / "samples.txt").read_text().splitlines() == lines
+
+
+def test_generate_refuses_a_teacher_and_a_probe_without_prompt(
+    chain: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for stage, sentence in (("teacher", "has no RNN"), ("smt", "give a --prompt")):
+        assert main(["generate", "--checkpoint", str(chain / stage / "checkpoints" / "last.ckpt")]) == 1
+        assert sentence in capsys.readouterr().err
+
+
+def test_generate_draws_a_grid_of_images(tmp_path: Path) -> None:
+    assert main(arguments("fit", "bptt", "digits", directory=tmp_path)) == 0
+    words = ["generate", "--checkpoint", str(tmp_path / "checkpoints" / "last.ckpt"), "--samples=4"]
+    assert main([*words, "--output", str(tmp_path / "grid.png")]) == 0
+    image = Image.open(tmp_path / "grid.png")
+    assert image.size == (2 * 4 * 8 + 3 * 4, 2 * 4 * 8 + 3 * 4)  # 2 x 2 images of 4 x 4 pixels, 8 wide, and gaps
+
+
+def test_the_data_of_a_checkpoint_are_those_it_was_trained_on(chain: Path) -> None:
+    checkpoint = load_checkpoint(chain / "smt" / "checkpoints" / "last.ckpt")
+    assert Retrieval(**{k: v for k, v in checkpoint["datamodule_hyper_parameters"].items() if k[0] != "_"}).length == 8
+    assert json.dumps(checkpoint["hyper_parameters"])  # primitives only
