@@ -1,13 +1,11 @@
 """DriftCurve: how far the rollout is from the teacher at each timestep, as a figure at each validation."""
 
-from typing import cast
 
 from lightning import Callback, LightningModule, Trainer
 from matplotlib.figure import Figure
 
 from memtrain.callbacks.writer import tensorboard_writer
 from memtrain.training import MemoryModule
-from memtrain.training.evaluation import Evaluation
 
 
 class DriftCurve(Callback):
@@ -16,7 +14,7 @@ class DriftCurve(Callback):
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draw the curve; Lightning calls this before the module logs and forgets its metrics."""
         assert isinstance(pl_module, MemoryModule)
-        drift = cast(Evaluation, pl_module.evaluations["val"]).drift
+        drift = pl_module.evaluation("val").drift
         if not drift.update_called:
             return
         values = drift.compute()  # on every rank: it sums over them

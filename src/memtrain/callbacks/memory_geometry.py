@@ -42,7 +42,7 @@ class MemoryGeometry(Callback):
             colours["label"] = labels
         table = torch.stack(list(colours.values()), dim=-1).flatten(0, 1)[: self.points]
         on_device = SequenceBatch(*(tensor.to(pl_module.device) for tensor in batch))
-        result = predictions(pl_module.teacher, pl_module.rnn, on_device)
+        result = predictions(pl_module.teacher, pl_module.rnn, on_device, everywhere=True)
         for name, memories in (("teacher", result.memories), ("rollout", result.states)):
             if memories is not None:
                 writer.add_embedding(
