@@ -39,7 +39,8 @@ def draw(rows: pd.DataFrame, directories: Iterable[Path]) -> Figure:
     """
     metric = metric_of(rows)
     curves = pd.concat([read_curves(directory, metric) for directory in directories], ignore_index=True)
-    colours = dict(zip(methods_in_order(rows), COLOURS * len(rows), strict=False))
+    unfinished = list(curves["method"].unique()) if len(curves) else []
+    colours = dict(zip(dict.fromkeys([*methods_in_order(rows), *unfinished]), COLOURS * len(rows), strict=False))
     difficulties = list(curves["difficulty"].drop_duplicates().sort_values()) if len(curves) else []
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(4.6 * (1 + len(difficulties)), 3.8), layout="constrained")

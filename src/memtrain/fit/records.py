@@ -92,10 +92,12 @@ class MetricsTable(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Add to the row of `step`."""
+        """Add to the row of `step`; a validation is written at once, because it is not repeated if a run is continued."""
         if not self.rows or self.rows[-1]["step"] != step:
             self.rows.append({"step": step})
         self.rows[-1].update(metrics)
+        if any(name.startswith("val/") for name in metrics):
+            self.save()
 
     @rank_zero_only
     def save(self) -> None:

@@ -1,0 +1,182 @@
+"""Runs of an experiment file: what they leave, what is skipped, continued and refused, and how they end."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Trainer
+from matplotlib.figure import Figure
+
+from memtrain.checkpoints import load_checkpoint
+from memtrain.cli import main
+from memtrain.experiment import execution
+from memtrain.experiment.progress import ReportProgress
+
+FILE = Path(__file__).parents[1] / "conf" / "experiment.yaml"
+
+
+def run(directory: Path, index: int, *changes: str) -> int:
+    """`memtrain run FILE --index INDEX`."""
+    words = [word for change in changes for word in ("--set", change)]
+    return main(["run", str(FILE), "--output", str(directory), "--index", str(index), *words])
+
+
+def read(directory: Path, stage: str, name: str = "result.json") -> Any:
+    return json.loads((directory / "smt_dmt" / "8" / "0" / stage / name).read_text())
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run smt_dmt 8 seed 0, of 6 and 2 steps."""
+    directory = tmp_path_factory.mktemp("finished")
+    assert run(directory, 0) == 0
+    return directory
+
+
+def test_a_stage_leaves_budget_configuration_and_result(finished: Path) -> None:
+    smt, dmt = read(finished, "smt"), read(finished, "dmt")
+    assert read(finished, "smt", "budget.json")["steps"] == 6
+    assert (smt["counters"]["steps"], dmt["counters"]["steps"]) == (6, 8)
+    assert [e["difficulty"] for e in smt["evaluations"]] == [8, 12]
+    assert {"teacher/accuracy", "one_step/loss", "rollout/bits", "drift/relative"} <= set(smt["evaluations"][0]["metrics"])
+    assert smt["evaluations"][0]["reference_lines"]["chance"] == 1 / 8
+    assert smt["encoder"] == "causal"
+    assert smt["fingerprint"] != dmt["fingerprint"]
+
+
+def test_fit_reproduces_a_stage_from_its_configuration(finished: Path, tmp_path: Path) -> None:
+    stage = finished / "smt_dmt" / "8" / "0" / "dmt"
+    assert main(["fit", "--config", str(stage / "config.yaml"), f"--trainer.default_root_dir={tmp_path}"]) == 0
+    first, again = (load_checkpoint(f / "checkpoints" / "last.ckpt")["state_dict"] for f in (stage, tmp_path))
+    assert all(torch.equal(value, again[name]) for name, value in first.items())
+
+
+def test_a_finished_run_is_skipped(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(execution, "train", None)  # any training would fail
+    assert run(finished, 0) == 0
+
+
+def test_another_configuration_in_the_same_place_is_refused(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(finished, 0, "stages.dmt.model.init_args.readout_weight=2") == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "smt_dmt/8/0/dmt holds results of another configuration" in said
+
+
+def test_an_index_beyond_the_runs_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(tmp_path, 2) == 1
+    assert "--index is 2, but tiny has runs 0 to 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("stage", ["smt", "dmt"])
+def test_an_interrupted_run_is_continued_and_ends_as_if_nothing_had_happened(
+    stage: str, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def power_cut(report: ReportProgress, trainer: Trainer, *_: Any) -> None:
+        if report.stage == stage and trainer.global_step == report.steps - 1:
+            raise OSError("power cut")
+
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(ReportProgress, "on_train_batch_start", power_cut, raising=False)
+        assert run(tmp_path, 0) == 1
+    unfinished = tmp_path / "smt_dmt" / "8" / "0" / stage
+    assert not (unfinished / "result.json").exists()
+    assert load_checkpoint(unfinished / "checkpoints" / "last.ckpt")["global_step"] > 0
+    assert run(tmp_path, 0) == 0
+    for name in ("smt", "dmt"):
+        first, again = (d / "smt_dmt" / "8" / "0" / name for d in (finished, tmp_path))
+        whole, continued = (load_checkpoint(s / "checkpoints" / "last.ckpt")["state_dict"] for s in (first, again))
+        assert all(torch.equal(value, continued[key]) for key, value in whole.items())
+        assert read(finished, name)["evaluations"] == read(tmp_path, name)["evaluations"]
+        tables = [list(csv.DictReader((s / "metrics.csv").open())) for s in (first, again)]
+        assert [row["step"] for row in tables[0]] == [row["step"] for row in tables[1]]
+
+
+def test_a_run_is_worked_on_by_one_process_at_a_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with execution.only_worker(tmp_path / "smt_dmt" / "8" / "0"):
+        assert run(tmp_path, 0) == 1
+    assert "is being worked on by another process" in capsys.readouterr().err
+
+
+def test_seconds_become_steps_once_and_timing_leaves_the_run_as_it_is(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timed: list[float] = []
+
+    def half_a_second(*arguments: Any) -> float:
+        timed.append(time_steps(*arguments))
+        return 0.5
+
+    time_steps = execution.time_steps
+    monkeypatch.setattr(execution, "time_steps", half_a_second)
+    monkeypatch.setattr(execution, "TIMED_STEPS", 2)
+    assert run(tmp_path, 0, "budget.steps=null", "budget.seconds=4") == 0
+    assert [read(tmp_path, stage, "budget.json")["steps"] for stage in ("smt", "dmt")] == [6, 2]  # 3 s, 1 s
+    assert all(0 < seconds < 5 for seconds in timed)
+    assert read(tmp_path, "dmt")["evaluations"] == read(finished, "dmt")["evaluations"]
+
+
+def test_tuning_reads_the_validation_split_and_the_runs_take_the_best_rate(tmp_path: Path) -> None:
+    grid = "grid={learning_rates: {bptt: [1e-9, 3e-2]}, seeds: [9]}"
+    words = ("methods={bptt: [bptt]}", "budget.steps=30", grid)
+    for index in range(3):
+        assert run(tmp_path, index, *words) == 0
+    trials = {
+        rate: json.loads((tmp_path / f"tuning/bptt/8/9/bptt_{rate}/bptt/result.json").read_text())["evaluations"]
+        for rate in ("1e-09", "0.03")
+    }
+    assert all([e["split"] for e in trial] == ["val"] for trial in trials.values())
+    best = min(trials, key=lambda rate: trials[rate][0]["metrics"]["rollout/loss"])
+    assert json.loads((tmp_path / "bptt/8/0/bptt/result.json").read_text())["learning_rate"] == float(best)
+
+
+def test_a_run_that_waits_for_tuning_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    grid = "grid={learning_rates: {bptt: [1e-3, 3e-3]}, seeds: [9]}"
+    assert run(tmp_path, 2, "methods={bptt: [bptt]}", grid) == 1
+    assert "The tuning run bptt 8 seed 9 bptt lr 0.001 has no result" in capsys.readouterr().err
+
+
+def squares(count: int, scale: float = 1.0) -> tuple[list[dict[str, Any]], Figure]:
+    """A measurement."""
+    return [{"n": n, "square": scale * n * n} for n in range(count)], Figure()
+
+
+def test_a_measurement_writes_rows_and_a_figure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "measure.yaml"
+    file.write_text(
+        f"name: squares\nclaim: Squares grow.\nmeasurement: {{class_path: {__name__}.squares, init_args: {{count: 3}}}}\n"
+    )
+    words = ["run", str(file), "--output", str(tmp_path / "out")]
+    assert main([*words, "--set", "measurement.init_args.scale=2"]) == 0
+    assert (tmp_path / "out" / "results.csv").read_text() == "n,square\n0,0.0\n1,2.0\n2,8.0\n"
+    assert (tmp_path / "out" / "figure.png").stat().st_size > 0
+    for change, sentence in (("count=x", "count"), ("size=1", "size")):
+        assert main([*words, "--set", f"measurement.init_args.{change}"]) == 1
+        assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_whole_experiment_ends_in_a_comparison(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["run", str(FILE), "--output", str(tmp_path), "--jobs", "2"]
+    grid = "grid={learning_rates: {bptt: [1e-3, 3e-3]}, seeds: [9]}"
+    assert main([*words, "--set", grid]) == 0
+    shown = capsys.readouterr().out
+    assert "smt_dmt" in shown
+    assert "undecided" in shown
+    rows = list(csv.DictReader((tmp_path / "comparison.csv").open()))
+    assert len(rows) == 4 * 2  # teacher, smt, smt_dmt, bptt at two lengths
+    trials = list(csv.DictReader((tmp_path / "tuning.csv").open()))
+    assert [trial["chosen"] for trial in trials].count("True") == 1
+
+
+@pytest.mark.slow
+def test_a_failed_run_is_named_and_the_others_are_still_compared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["run", str(FILE), "--output", str(tmp_path), "--jobs", "2"]
+    assert main([*words, "--set", "stages.dmt.model.init_args.label_stride=99"]) == 1
+    shown = capsys.readouterr().out
+    assert "The run smt_dmt 8 seed 0 failed" in shown
+    assert "bptt" in (tmp_path / "comparison.csv").read_text()

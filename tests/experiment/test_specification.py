@@ -1,0 +1,150 @@
+"""Experiment files: what is read, what `--set` changes, and what is refused before anything runs."""
+
+import re
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+import yaml
+
+from memtrain.experiment.plan import Run, check_data, list_runs, plan_stages
+from memtrain.experiment.specification import read_experiment
+
+FILE = Path(__file__).parents[1] / "conf" / "experiment.yaml"
+
+
+def test_a_file_is_read_with_typed_entries() -> None:
+    experiment = read_experiment(FILE)
+    assert experiment.difficulties == [8]
+    assert experiment.methods == {"smt_dmt": ["smt", "dmt"], "bptt": ["bptt"]}
+    assert experiment.stages["smt"].share == 3.0
+    assert experiment.budget.steps == 8
+
+
+def test_set_changes_entries_at_any_depth() -> None:
+    changes = ["budget.steps=null", "budget.seconds=1e2", "stages.bptt.model.init_args.learning_rate=1e-4", "seeds=[5, 6]"]
+    experiment = read_experiment(FILE, changes)
+    assert experiment.budget.seconds == 100.0
+    assert experiment.seeds == [5, 6]
+    configuration = plan_stages(experiment, Run("bptt", 8, 5), {})[0].configuration
+    assert configuration["model"]["init_args"]["learning_rate"] == 1e-4
+
+
+def test_methods_and_seeds_can_be_picked() -> None:
+    experiment = read_experiment(FILE, methods=["bptt"], seeds=[3, 4])
+    assert [str(run) for run in list_runs(experiment)] == ["bptt 8 seed 3", "bptt 8 seed 4"]
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ("budget.minutes=3", "minutes"),
+        ("budget.steps=many", "budget.steps"),
+        ("budget.steps=0", "budget is 0, but must be more than 0"),
+        ("budget.seconds=3", "exactly one of seconds and steps"),
+        ("budgets.steps=3", "budgets"),
+        ("stages.smt.share=0", "stages.smt.share is 0"),
+        ("stages.smt.shares=1", "shares"),
+        ("methods.bptt=[bpttt]", "methods.bptt names bpttt"),
+        ("methods.tuning=[bptt]", "tuning"),
+        ("seeds=[]", "seeds is empty"),
+        ("grid.learning_rates.bptt=[1e-3]", "grid"),
+        ("grid={learning_rates: {bptt: {smt: [1e-3]}}, seeds: [9]}", "names smt, which is no stage"),
+        ("grid={learning_rates: {bptt: [1e-3]}, seeds: [0]}", "grid.seeds has 0"),
+        ("budget", "has no value"),
+        ("name.first=x", "name is 'tiny'"),
+    ],
+)
+def test_an_entry_that_makes_no_sense_is_refused_in_one_sentence(change: str, sentence: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(sentence)) as refused:
+        read_experiment(FILE, [change])
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ("stages.smt.model.init_args.learning_rat=1", "stages.smt: model: Option 'learning_rat'"),
+        ("stages.bptt.model.init_args.learning_rate=fast", "stages.bptt: model: learning_rate"),
+        ("stages.smt.trainer.max_stepz=1", "stages.smt: "),
+        ("network.widht=3", "widht"),
+        ("trainer.acelerator=cpu", "acelerator"),
+        ("stages.smt.model.class_path=memtrain.training.Smt", "Smt"),
+    ],
+)
+def test_an_unknown_option_of_a_stage_is_refused_before_anything_runs(change: str, sentence: str) -> None:
+    experiment = read_experiment(FILE, [change])
+    with pytest.raises(ValueError, match=re.escape(sentence)) as refused:
+        for run in list_runs(experiment):
+            plan_stages(experiment, run, {})
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ("data.init_args.colour=red", "colour"),
+        ("data.init_args.batch_size=0", "data.batch_size is 0"),
+        ("difficulty.values=[2]", "data.length is 2"),
+        ("data={class_path: memtrain.data.ModularArithmetic}", "length"),
+    ],
+)
+def test_data_that_cannot_be_built_are_refused(change: str, sentence: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(sentence)) as refused:
+        check_data(read_experiment(FILE, [change]))
+    assert "\n" not in str(refused.value)
+
+
+def test_evaluation_where_there_are_other_tokens_is_refused() -> None:
+    changes = ["data={class_path: memtrain.data.ModularArithmetic}", "difficulty={key: modulus, values: [8]}"]
+    with pytest.raises(ValueError, match=r"evaluation.difficulties has 12, where the data have 12 tokens, but training at 8"):
+        check_data(read_experiment(FILE, changes))
+
+
+def test_the_cell_of_the_file_is_that_of_every_first_stage_and_later_stages_inherit_it() -> None:
+    experiment = read_experiment(FILE)
+    smt, dmt = plan_stages(experiment, Run("smt_dmt", 8, 0), {})
+    (bptt,) = plan_stages(experiment, Run("bptt", 8, 0), {})
+    networks = [plan.configuration["model"]["init_args"]["network"] for plan in (smt, dmt, bptt)]
+    assert networks[0] == networks[2]
+    assert networks[0]["width"] == 16
+    assert networks[1] is None
+
+
+def test_shares_of_a_method_add_up_to_its_budget() -> None:
+    smt, dmt = plan_stages(read_experiment(FILE), Run("smt_dmt", 8, 0), {})
+    assert (smt.share, dmt.share) == (0.75, 0.25)
+
+
+def test_the_fingerprint_of_a_stage_covers_the_stages_before_it() -> None:
+    experiment, run = read_experiment(FILE), Run("smt_dmt", 8, 0)
+    plain = [plan.fingerprint for plan in plan_stages(experiment, run, {})]
+    assert plain == [plan.fingerprint for plan in plan_stages(experiment, run, {})]
+    changed = [plan.fingerprint for plan in plan_stages(experiment, run, {"smt": 3e-4})]
+    assert changed[0] != plain[0]
+    assert changed[1] != plain[1]
+    later = [plan.fingerprint for plan in plan_stages(experiment, run, {"dmt": 3e-4})]
+    assert later[0] == plain[0]
+    assert later[1] != plain[1]
+
+
+def test_a_grid_puts_all_combinations_of_a_method_before_the_runs() -> None:
+    grid = "grid={learning_rates: {smt_dmt: {smt: [1e-3, 3e-3], dmt: [1e-4, 3e-4]}, bptt: [1e-3]}, seeds: [9]}"
+    runs = list_runs(read_experiment(FILE, [grid]))
+    assert [dict(run.rates) for run in runs] == [
+        {"smt": 1e-3, "dmt": 1e-4},
+        {"smt": 1e-3, "dmt": 3e-4},
+        {"smt": 3e-3, "dmt": 1e-4},
+        {"smt": 3e-3, "dmt": 3e-4},
+        {"bptt": 1e-3},
+        {},
+        {},
+    ]
+    assert {run.seed for run in runs[:5]} == {9}
+    assert runs[1].folder == Path("tuning/smt_dmt/8/9/smt_0.001-dmt_0.0003")
+
+
+def test_the_resolved_experiment_can_be_read_again(tmp_path: Path) -> None:
+    experiment = read_experiment(FILE, ["grid={learning_rates: {bptt: [1e-3]}, seeds: [9]}"])
+    (tmp_path / "again.yaml").write_text(yaml.safe_dump(asdict(experiment)))
+    assert read_experiment(tmp_path / "again.yaml") == experiment
