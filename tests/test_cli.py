@@ -137,7 +137,9 @@ def test_a_mistake_is_refused_in_one_sentence(
     words: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     start = ["fit"] if "Blind" in words[0] else arguments("fit", "bptt")
-    assert main([*start, "--config", str(CONF / "retrieval.yaml"), *words, f"--trainer.default_root_dir={tmp_path}"]) != 0
+    assert (
+        main([*start, "--config", str(CONF / "retrieval.yaml"), *words, f"--trainer.default_root_dir={tmp_path}"]) != 0
+    )
     said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("memtrain: ")]
     assert len(said) == 1
     assert sentence in said[0]
@@ -177,9 +179,7 @@ def test_generate_continues_a_prompt_the_same_way_for_the_same_seed(
     assert (tmp_path / "samples.txt").read_text().splitlines() == lines
 
 
-def test_generate_refuses_a_teacher_and_a_probe_without_prompt(
-    chain: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_generate_refuses_a_teacher_and_a_probe_without_prompt(chain: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for stage, sentence in (("teacher", "has no RNN"), ("smt", "give a --prompt")):
         assert main(["generate", "--checkpoint", str(chain / stage / "checkpoints" / "last.ckpt")]) == 1
         assert sentence in capsys.readouterr().err

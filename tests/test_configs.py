@@ -19,7 +19,11 @@ ONE_STEP = ["--trainer.max_steps=1", "--trainer.limit_val_batches=0", "--trainer
 
 def one_step(directory: Path, trainer: str, model: str, *more: str) -> int:
     """One optimiser step of shipped pieces on a small probe."""
-    files = [CONFIGS / "trainer" / f"{trainer}.yaml", CONFIGS / "model" / f"{model}.yaml", CONFIGS / "data" / "retrieval.yaml"]
+    files = [
+        CONFIGS / "trainer" / f"{trainer}.yaml",
+        CONFIGS / "model" / f"{model}.yaml",
+        CONFIGS / "data" / "retrieval.yaml",
+    ]
     words = [word for file in files for word in ("--config", str(file))]
     small = ["--data.length=8", "--data.batch_size=2", f"--trainer.default_root_dir={directory}"]
     return main(["fit", *words, *HERE, *ONE_STEP, *small, *more])
@@ -29,7 +33,9 @@ def one_step(directory: Path, trainer: str, model: str, *more: str) -> int:
 def test_every_option_of_a_piece_is_explained(file: Path) -> None:
     first, *lines = file.read_text().splitlines()
     assert first.startswith("# ")
-    options = [line for line in lines if not line.startswith(("#", "model:", "trainer:", "  class_path:", "  init_args:"))]
+    options = [
+        line for line in lines if not line.startswith(("#", "model:", "trainer:", "  class_path:", "  init_args:"))
+    ]
     assert options
     assert all("  # " in line for line in options)
 

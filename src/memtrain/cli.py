@@ -1,4 +1,4 @@
-"""The command `memtrain`: one stage (fit, validate, test, predict), whole experiments (run, compare), samples (generate).
+"""The command `memtrain`: a stage (fit, validate, test, predict), an experiment (run, compare), samples (generate).
 
 Heavy imports happen inside the commands, so that `memtrain --help` answers at once.
 """
@@ -28,8 +28,8 @@ def main(args: Sequence[str] | None = None) -> int:
         args: the words after `memtrain`; None for those of this process.
 
     Returns:
-        The exit status: 0, 1 where the work failed, 2 where the command line is wrong. Either failure is explained by one
-        sentence on stderr; with MEMTRAIN_DEBUG=1 in the environment the exception is raised instead.
+        The exit status: 0, 1 where the work failed, 2 where the command line is wrong. Either failure is explained by
+        one sentence on stderr; with MEMTRAIN_DEBUG=1 in the environment the exception is raised instead.
     """
     args = list(sys.argv[1:] if args is None else args)
     try:
@@ -37,6 +37,9 @@ def main(args: Sequence[str] | None = None) -> int:
             return stage(args)
         options = command_parser().parse_args(args or ["--help"])
         return COMMANDS[options.subcommand](options[options.subcommand])
+    except KeyboardInterrupt:
+        print("memtrain: interrupted; an experiment continues with the same command", file=sys.stderr)
+        return 130
     except (ArgumentError, ValueError, OSError) as error:
         if os.environ.get("MEMTRAIN_DEBUG") == "1":
             raise
@@ -128,6 +131,7 @@ def run(options: Namespace) -> int:
     failures = launch_experiment(experiment, directory, options.jobs)
     if experiment.measurement is None:
         compare_directories([directory])
+        print(f"Curves: tensorboard --logdir {directory}  More seeds: memtrain run {options.file} --seeds 0,1,2")
     return 1 if failures else 0
 
 

@@ -45,7 +45,8 @@ def generate_samples(
     rnn = load_module(checkpoint).rnn
     if rnn is None:
         raise ValueError(f"{checkpoint} has no RNN; give a checkpoint of stage smt, dmt or bptt.")
-    data: SequenceDataModule = load_datamodule(checkpoint)
+    data = load_datamodule(checkpoint)
+    assert isinstance(data, SequenceDataModule)
     images = data.modality == "image"
     samples = (IMAGES if images else TEXTS) if samples is None else samples
     length = data.sequence_length if length is None else length
@@ -55,11 +56,12 @@ def generate_samples(
     start = start_tokens(data, prompt)
     generator = torch.Generator().manual_seed(seed)
     drawn = generate_tokens(rnn, start.expand(samples, -1), length, temperature, generator)
-    if images:
-        write_image(data.render(drawn), output or Path("samples.png"))
+    tokens = drawn if prompt is None or images else torch.cat([start.expand(samples, -1), drawn], dim=1)
+    shown = data.render(tokens)
+    if isinstance(shown, Tensor):
+        write_image(shown, output or Path("samples.png"))
         return
-    tokens = drawn if prompt is None else torch.cat([start.expand(samples, -1), drawn], dim=1)
-    text = "\n".join(data.render(tokens)) + "\n"
+    text = "\n".join(shown) + "\n"
     if output is None:
         print(text, end="")
     else:

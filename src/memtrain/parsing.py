@@ -24,8 +24,8 @@ class SentenceParser(ArgumentParser):
 def sentence(error: BaseException) -> str:
     """The one line in which an exception says what is wrong.
 
-    jsonargparse wraps the message of a constructor in pages about the types that it tried, once for each level of nesting.
-    The sentence that the constructor wrote is further down the chain of exceptions.
+    jsonargparse wraps the message of a constructor in pages about the types that it tried, once for each level of
+    nesting. The sentence that the constructor wrote is further down the chain of exceptions.
 
     Args:
         error: what was raised.

@@ -16,8 +16,8 @@ def provenance() -> dict[str, Any]:
     """What this process is, as YAML primitives.
 
     Returns:
-        Entries `command`, `commit` (None outside a git checkout; with `+changes` where files differ from it), `versions`,
-        `hardware`.
+        Entries `command`, `commit` (None outside a git checkout; with `+changes` where files differ from it),
+        `versions`, `hardware`.
     """
     import torch
 

@@ -41,7 +41,9 @@ def test_a_stage_leaves_budget_configuration_and_result(finished: Path) -> None:
     assert read(finished, "smt", "budget.json")["steps"] == 6
     assert (smt["counters"]["steps"], dmt["counters"]["steps"]) == (6, 8)
     assert [e["difficulty"] for e in smt["evaluations"]] == [8, 12]
-    assert {"teacher/accuracy", "one_step/loss", "rollout/bits", "drift/relative"} <= set(smt["evaluations"][0]["metrics"])
+    assert {"teacher/accuracy", "one_step/loss", "rollout/bits", "drift/relative"} <= set(
+        smt["evaluations"][0]["metrics"]
+    )
     assert smt["evaluations"][0]["reference_lines"]["chance"] == 1 / 8
     assert smt["encoder"] == "causal"
     assert smt["fingerprint"] != dmt["fingerprint"]
@@ -146,7 +148,8 @@ def squares(count: int, scale: float = 1.0) -> tuple[list[dict[str, Any]], Figur
 def test_a_measurement_writes_rows_and_a_figure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "measure.yaml"
     file.write_text(
-        f"name: squares\nclaim: Squares grow.\nmeasurement: {{class_path: {__name__}.squares, init_args: {{count: 3}}}}\n"
+        "name: squares\nclaim: Squares grow.\n"
+        f"measurement: {{class_path: {__name__}.squares, init_args: {{count: 3}}}}\n"
     )
     words = ["run", str(file), "--output", str(tmp_path / "out")]
     assert main([*words, "--set", "measurement.init_args.scale=2"]) == 0

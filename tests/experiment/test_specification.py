@@ -22,7 +22,12 @@ def test_a_file_is_read_with_typed_entries() -> None:
 
 
 def test_set_changes_entries_at_any_depth() -> None:
-    changes = ["budget.steps=null", "budget.seconds=1e2", "stages.bptt.model.init_args.learning_rate=1e-4", "seeds=[5, 6]"]
+    changes = [
+        "budget.steps=null",
+        "budget.seconds=1e2",
+        "stages.bptt.model.init_args.learning_rate=1e-4",
+        "seeds=[5, 6]",
+    ]
     experiment = read_experiment(FILE, changes)
     assert experiment.budget.seconds == 100.0
     assert experiment.seeds == [5, 6]
@@ -75,8 +80,7 @@ def test_an_entry_that_makes_no_sense_is_refused_in_one_sentence(change: str, se
 def test_an_unknown_option_of_a_stage_is_refused_before_anything_runs(change: str, sentence: str) -> None:
     experiment = read_experiment(FILE, [change])
     with pytest.raises(ValueError, match=re.escape(sentence)) as refused:
-        for run in list_runs(experiment):
-            plan_stages(experiment, run, {})
+        _ = [plan_stages(experiment, run, {}) for run in list_runs(experiment)]
     assert "\n" not in str(refused.value)
 
 
@@ -97,7 +101,9 @@ def test_data_that_cannot_be_built_are_refused(change: str, sentence: str) -> No
 
 def test_evaluation_where_there_are_other_tokens_is_refused() -> None:
     changes = ["data={class_path: memtrain.data.ModularArithmetic}", "difficulty={key: modulus, values: [8]}"]
-    with pytest.raises(ValueError, match=r"evaluation.difficulties has 12, where the data have 12 tokens, but training at 8"):
+    with pytest.raises(
+        ValueError, match=r"evaluation.difficulties has 12, where the data have 12 tokens, but training at 8"
+    ):
         check_data(read_experiment(FILE, changes))
 
 

@@ -60,13 +60,15 @@ def as_primitives(rows: pd.DataFrame) -> list[dict[str, object]]:
 def table(rows: pd.DataFrame) -> Table:
     """The rows for reading: one line a method at each pair of difficulties, the best first."""
     metric = metric_of(rows)
-    result = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), title=", ".join(rows["experiment"].unique()), title_justify="left")
+    title = ", ".join(rows["experiment"].unique())
+    result = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), title=title, title_justify="left")
     result.add_column(rows["difficulty_name"].iloc[0] or "", no_wrap=True)
     result.add_column("method", no_wrap=True)
-    for column in (metric, "range", "seeds", "seconds", "chain", "parameters"):
+    for column in (metric, "range", "seeds", "seconds", "chain", "weights"):
         result.add_column(column, justify="right", no_wrap=True)
     for (difficulty, evaluated), place in rows.groupby(["difficulty", "evaluation_difficulty"], dropna=False):
-        where = "" if pd.isna(difficulty) else f"{difficulty:g}" if difficulty == evaluated else f"{difficulty:g} -> {evaluated:g}"
+        where = "" if pd.isna(difficulty) else f"{difficulty:g}"
+        where += f" -> {evaluated:g}" if where and difficulty != evaluated else ""
         methods = [group for _, group in place.groupby("method")]
         methods.sort(key=lambda group: group[metric].mean(), reverse=metric == "accuracy")
         for group in methods:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any, Literal
 
 import matplotlib
 import pandas as pd
@@ -11,7 +12,7 @@ from matplotlib.figure import Figure
 from memtrain.compare.rows import read_results
 from memtrain.compare.verdict import metric_of
 
-STYLE = {
+STYLE: Any = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -23,7 +24,10 @@ STYLE = {
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f", "#000000")
 """Okabe and Ito's palette, told apart by colour-blind eyes too."""
 GREY = "#555555"
-REFERENCES = {
+CURVES = 3
+"""Difficulties whose learning curves are drawn, the hardest."""
+LineStyle = Literal[":", "-.", "--"]
+REFERENCES: dict[str, dict[str, LineStyle]] = {
     "accuracy": {"chance": ":", "shortcut_accuracy": "-.", "best_possible": "--"},
     "loss": {"unigram_entropy": ":", "bigram_entropy": "--"},
 }
@@ -41,10 +45,12 @@ def draw(rows: pd.DataFrame, directories: Iterable[Path]) -> Figure:
     curves = pd.concat([read_curves(directory, metric) for directory in directories], ignore_index=True)
     unfinished = list(curves["method"].unique()) if len(curves) else []
     colours = dict(zip(dict.fromkeys([*methods_in_order(rows), *unfinished]), COLOURS * len(rows), strict=False))
-    difficulties = list(curves["difficulty"].drop_duplicates().sort_values()) if len(curves) else []
+    difficulties = list(curves["difficulty"].drop_duplicates().sort_values())[-CURVES:] if len(curves) else []
+    places = len(rows[["difficulty", "evaluation_difficulty"]].drop_duplicates())
+    widths = [max(4.6, 1.4 * places), *(4.6 for _ in difficulties)]
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(4.6 * (1 + len(difficulties)), 3.8), layout="constrained")
-        final, *learning = figure.subplots(1, 1 + len(difficulties), squeeze=False)[0]
+        figure = Figure(figsize=(sum(widths), 3.8), layout="constrained")
+        final, *learning = figure.subplots(1, len(widths), squeeze=False, width_ratios=widths)[0]
         draw_final(final, rows, metric, colours)
         for axes, difficulty in zip(learning, difficulties, strict=True):
             draw_curves(axes, curves[curves["difficulty"] == difficulty], metric, colours)
@@ -64,7 +70,8 @@ def methods_in_order(rows: pd.DataFrame) -> list[str]:
 
 def draw_final(axes: Axes, rows: pd.DataFrame, metric: str, colours: Mapping[str, str]) -> None:
     """Every seed as a point, the mean of a method as a bar, side by side at each pair of difficulties."""
-    places = rows[["difficulty", "evaluation_difficulty"]].drop_duplicates().sort_values(["difficulty", "evaluation_difficulty"])
+    keys = ["difficulty", "evaluation_difficulty"]
+    places = rows[keys].drop_duplicates().sort_values(keys)
     width = 0.8 / len(colours)
     for position, (difficulty, evaluated) in enumerate(places.itertuples(index=False)):
         here = rows[same(rows["difficulty"], difficulty) & same(rows["evaluation_difficulty"], evaluated)]
@@ -77,7 +84,8 @@ def draw_final(axes: Axes, rows: pd.DataFrame, metric: str, colours: Mapping[str
         for line, (label, style) in reference_lines(here, metric).items():
             axes.hlines(line, position - 0.45, position + 0.45, color=GREY, linestyles=style, linewidth=1)
             if position == len(places) - 1:
-                axes.annotate(label, (position + 0.47, line), fontsize=7, color=GREY, va="center", annotation_clip=False)
+                beside = (position + 0.47, line)
+                axes.annotate(label, beside, fontsize=7, color=GREY, va="center", annotation_clip=False)
     name = rows["difficulty_name"].iloc[0] or ""
     ticks = [
         "" if pd.isna(d) else f"{name} {d:g}" if d == e else f"{name} {e:g}\ntrained at {d:g}"
@@ -91,9 +99,9 @@ def draw_final(axes: Axes, rows: pd.DataFrame, metric: str, colours: Mapping[str
     axes.set_title("each point one seed, bars their mean", loc="left")
 
 
-def reference_lines(rows: pd.DataFrame, metric: str) -> dict[float, tuple[str, str]]:
+def reference_lines(rows: pd.DataFrame, metric: str) -> dict[float, tuple[str, LineStyle]]:
     """Heights of the lines to draw, with label and line style; equal ones share a label."""
-    lines: dict[float, tuple[str, str]] = {}
+    lines: dict[float, tuple[str, LineStyle]] = {}
     for name, style in REFERENCES[metric].items():
         if name in rows and rows[name].notna().any():
             height, label = float(rows[name].mean()), name.replace("_", " ")
@@ -121,7 +129,7 @@ def read_curves(directory: Path, metric: str) -> pd.DataFrame:
     """Validation curves of all runs: method, difficulty, seed, stage, train_seconds, the metric, reference lines."""
     curves = []
     for result in read_results(directory):
-        difficulty = "any" if result["difficulty"] is None else f"{result['difficulty']:g}"
+        difficulty = "any" if result["difficulty"] is None else str(result["difficulty"])
         path = directory / result["method"] / difficulty / str(result["seed"]) / result["stage"] / "metrics.csv"
         table = pd.read_csv(path)
         columns = {f"val/rollout/{metric}": metric, "cost/train_seconds": "train_seconds"}

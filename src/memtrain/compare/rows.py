@@ -8,13 +8,16 @@ import pandas as pd
 
 from memtrain.files import read_json
 
-COLUMNS = (
-    "experiment method difficulty_name difficulty evaluation_difficulty seed accuracy loss bits chance "
-    "shortcut_accuracy best_possible unigram_entropy bigram_entropy drift_mean drift_equilibrium drift_relative "
-    "uniformity effective_rank gradient_steps optimizer_steps tokens train_seconds cpu_seconds sequential_flops "
-    "parameters learning_rate encoder"
-).split()
+COLUMNS = [
+    "experiment", "method", "difficulty_name", "difficulty", "evaluation_difficulty", "seed",
+    "accuracy", "loss", "bits",
+    "chance", "shortcut_accuracy", "best_possible", "unigram_entropy", "bigram_entropy",
+    "drift_mean", "drift_equilibrium", "drift_relative", "uniformity", "effective_rank",
+    "gradient_steps", "optimizer_steps", "tokens", "train_seconds", "cpu_seconds", "sequential_flops",
+    "parameters", "learning_rate", "encoder",
+]  # fmt: skip
 
+DRIFTS = ("mean", "equilibrium", "relative")
 REFERENCE_LINES = ("chance", "shortcut_accuracy", "best_possible", "unigram_entropy", "bigram_entropy")
 
 
@@ -26,8 +29,8 @@ def read_rows(directories: Iterable[Path]) -> pd.DataFrame:
 
     Returns:
         One row per (method, difficulty, seed, evaluation difficulty) with `COLUMNS`, and a column `final`: beside the
-        methods there are rows for what their stages were worth before the last one, at the cost until then: `teacher`, and
-        `smt` for a method of stages smt and dmt.
+        methods there are rows for what their stages were worth before the last one, at the cost until then: `teacher`,
+        and `smt` for a method of stages smt and dmt.
 
     Raises:
         FileNotFoundError: where a folder has no results.
@@ -50,7 +53,8 @@ def read_results(directory: Path) -> list[dict[str, Any]]:
     results = [read_json(path) for path in sorted(directory.glob("*/*/*/*/result.json"))]
     if not results:
         raise FileNotFoundError(
-            f"{directory} has no finished stage (METHOD/DIFFICULTY/SEED/STAGE/result.json); run an experiment into it first."
+            f"{directory} has no finished stage (METHOD/DIFFICULTY/SEED/STAGE/result.json); "
+            "run an experiment into it first."
         )
     return results
 
@@ -105,7 +109,7 @@ def row(result: Mapping[str, Any], evaluation: Mapping[str, Any], method: str, k
         "seed": result["seed"],
         **{name: metrics[f"{kind}/{name}"] for name in ("accuracy", "loss", "bits")},
         **{name: evaluation["reference_lines"].get(name) for name in REFERENCE_LINES},
-        **{f"drift_{name}": metrics.get(f"drift/{name}") if rollout else None for name in ("mean", "equilibrium", "relative")},
+        **{f"drift_{name}": metrics.get(f"drift/{name}") if rollout else None for name in DRIFTS},
         "uniformity": metrics.get("memory/uniformity"),
         "effective_rank": metrics.get("memory/effective_rank"),
         "gradient_steps": counters["gradient_steps"] if rollout else 0,

@@ -21,7 +21,7 @@ def summarise(rows: pd.DataFrame) -> list[dict[str, Any]]:
     Args:
         rows: see `memtrain.compare.rows`.
     """
-    own = rows[rows["difficulty"].isna() | (rows["evaluation_difficulty"] == rows["difficulty"])]
+    own = trained_at(rows)
     metric = metric_of(rows)
     return [
         {
@@ -35,6 +35,11 @@ def summarise(rows: pd.DataFrame) -> list[dict[str, Any]]:
         }
         for (method, difficulty), group in own.groupby(["method", "difficulty"], sort=False, dropna=False)
     ]
+
+
+def trained_at(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows that are read at the difficulty of their training."""
+    return rows[rows["difficulty"].isna() | (rows["evaluation_difficulty"] == rows["difficulty"])]
 
 
 def verdict(rows: pd.DataFrame) -> str:
@@ -88,8 +93,8 @@ def readable(metric: str, value: float) -> str:
 
 def idle_teachers(rows: pd.DataFrame) -> Iterator[str]:
     """One sentence for each teacher that has learned nothing, so that nothing can be learned from it."""
-    teachers = rows[rows["method"].str.fullmatch("(.*:)?teacher") & ~rows["final"]]
-    for row in teachers[teachers["evaluation_difficulty"].eq(teachers["difficulty"]) | teachers["difficulty"].isna()].itertuples():
+    teachers = trained_at(rows[rows["method"].str.fullmatch("(.*:)?teacher") & ~rows["final"]])
+    for row in teachers.itertuples():
         where = place(row.difficulty_name, row.difficulty, row.evaluation_difficulty)
         remedy = "give its stage a larger budget or another learning rate."
         if pd.notna(row.chance):

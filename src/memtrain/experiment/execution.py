@@ -97,9 +97,7 @@ def configure(plan: StagePlan, source: Path | None, **trainer: Any) -> dict[str,
     return {**plan.configuration, "model": model, "trainer": {**plan.configuration["trainer"], **trainer}}
 
 
-def stage_steps(
-    plan: StagePlan, folder: Path, budget: Budget, source: Path | None, progress: ProgressFile
-) -> int:
+def stage_steps(plan: StagePlan, folder: Path, budget: Budget, source: Path | None, progress: ProgressFile) -> int:
     """Optimiser steps of a stage: decided once, recorded in `budget.json`, and kept when a run is continued."""
     recorded = read_json(folder / "budget.json")
     if recorded is not None:
@@ -148,11 +146,8 @@ def train(plan: StagePlan, folder: Path, steps: int, source: Path | None, progre
     interval = plan.configuration["trainer"]["val_check_interval"] or max(1, steps // VALIDATIONS)
     configuration = configure(plan, source, max_steps=steps, val_check_interval=interval)
     configuration["checkpoint_every"] = max(1, min(plan.configuration["checkpoint_every"], steps // CHECKPOINTS))
-    cli = MemtrainCLI(configuration, directory=folder)
-    cli.trainer.callbacks.append(progress.callback(plan.name, plan.share, steps))
-    cli.trainer.fit(
-        cli.model, datamodule=cli.datamodule, ckpt_path=last if last.is_file() else None, weights_only=True
-    )
+    cli = MemtrainCLI(configuration, directory=folder, callbacks=[progress.callback(plan.name, plan.share, steps)])
+    cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=last if last.is_file() else None, weights_only=True)
 
 
 def result(experiment: Experiment, run: Run, plan: StagePlan, directory: Path) -> dict[str, Any]:
@@ -174,7 +169,9 @@ def result(experiment: Experiment, run: Run, plan: StagePlan, directory: Path) -
         "learning_rate": plan.configuration["model"]["init_args"]["learning_rate"],
         "encoder": module.network.attention if module.teacher is not None else None,
         "parameters": {
-            name: sum(p.numel() for p in network.parameters()) for name, network in networks.items() if network is not None
+            name: sum(parameter.numel() for parameter in network.parameters())
+            for name, network in networks.items()
+            if network is not None
         },
         "counters": asdict(module.counters),
         "evaluations": [

@@ -46,7 +46,9 @@ def launch(runs: Sequence[tuple[int, Run]], directory: Path, jobs: int, console:
     """
     if not runs:
         return []
-    waiting, working, failed = list(runs), [], []
+    waiting = list(runs)
+    working: list[Job] = []
+    failed: list[Run] = []
     columns = (
         TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(),
         TextColumn("{task.fields[message]}"),

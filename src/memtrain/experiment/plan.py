@@ -5,7 +5,7 @@ import itertools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,14 @@ from memtrain.parsing import SentenceParser, sentence
 Rates = Mapping[str, float]
 """Learning rates by stage; a stage that is not in it keeps the file's."""
 
-QUIET_TRAINER = {"num_sanity_val_steps": 0, "enable_progress_bar": False, "enable_model_summary": False}
+RUN_TRAINER = {
+    "num_sanity_val_steps": 0,
+    "val_check_interval": None,  # so many in a stage; see `memtrain.experiment.execution`
+    "limit_val_batches": 1,  # enough for a learning curve; results are read on all samples
+    "enable_progress_bar": False,
+    "enable_model_summary": False,
+}
+"""Trainer options of a run, unless the experiment sets them."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +48,12 @@ class Run:
     @property
     def folder(self) -> Path:
         """Where the run lives, below the experiment's folder."""
-        place = Path(self.method, "any" if self.difficulty is None else f"{self.difficulty:g}", str(self.seed))
+        place = Path(self.method, "any" if self.difficulty is None else str(self.difficulty), str(self.seed))
         tried = "-".join(f"{stage}_{rate:g}" for stage, rate in self.rates)
         return Path("tuning", place, tried) if self.rates else place
 
     def __str__(self) -> str:
-        words = [self.method] + ([f"{self.difficulty:g}"] if self.difficulty is not None else [])
+        words = [self.method] + ([str(self.difficulty)] if self.difficulty is not None else [])
         return " ".join([*words, f"seed {self.seed}", *(f"{stage} lr {rate:g}" for stage, rate in self.rates)])
 
 
@@ -78,16 +85,12 @@ def list_runs(experiment: Experiment) -> list[Run]:
         for method, rates in grid.learning_rates.items():
             if method in experiment.methods:
                 tried = combinations(rates, experiment.methods[method])
-                tuning += [
-                    Run(method, *rest) for rest in itertools.product(difficulties, grid.seeds, tried)
-                ]
+                tuning += [Run(method, *rest) for rest in itertools.product(difficulties, grid.seeds, tried)]
     compared = itertools.product(experiment.seeds, experiment.difficulties, experiment.methods)
     return tuning + [Run(method, difficulty, seed) for seed, difficulty, method in compared]
 
 
-def combinations(
-    rates: list[float] | dict[str, list[float]], stages: list[str]
-) -> list[tuple[tuple[str, float], ...]]:
+def combinations(rates: list[float] | dict[str, list[float]], stages: list[str]) -> list[tuple[tuple[str, float], ...]]:
     """The learning rates to try.
 
     Args:
@@ -139,7 +142,7 @@ def stage_configuration(
     model = {**stage.model, "init_args": dict(stage.model.get("init_args", {}))}
     if first and experiment.network is not None:
         model["init_args"].setdefault("network", experiment.network)
-    trainer = {"val_check_interval": None, **QUIET_TRAINER, **experiment.trainer, **stage.trainer}
+    trainer = {**RUN_TRAINER, **experiment.trainer, **stage.trainer}
     data = data_configuration(experiment, experiment.difficulties[0])
     try:
         configuration = json.loads(resolved(json.dumps({"trainer": trainer, "model": model, "data": data})))
@@ -153,7 +156,7 @@ def stage_configuration(
     return configuration
 
 
-@lru_cache(maxsize=None)
+@cache
 def resolved(configuration: str) -> str:
     """`resolve` from JSON to JSON, remembered."""
     try:

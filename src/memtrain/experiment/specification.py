@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import yaml
 from jsonargparse import ArgumentError
@@ -143,13 +142,13 @@ def read_experiment(
             `memtrain.experiment.plan`, which builds each stage's configuration.
     """
     if not file.is_file():
-        raise FileNotFoundError(f"There is no experiment file {file}; name a YAML file, for example experiments/demo/experiment.yaml.")
+        raise FileNotFoundError(f"There is no experiment file {file}; name one, as experiments/demo/experiment.yaml.")
     try:
         content = yaml.safe_load(file.read_text())
     except yaml.YAMLError as error:
         raise ValueError(f"{file} is no YAML file: {' '.join(str(error).split())}.") from None
     if not isinstance(content, dict):
-        raise ValueError(f"{file} is no experiment: it must have entries name, claim, data, stages, methods and budget.")
+        raise ValueError(f"{file} is no experiment: it needs entries name, claim, data, stages, methods, budget.")
     for change in changes:
         apply_change(content, change)
     parser = SentenceParser()

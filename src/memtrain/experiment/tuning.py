@@ -32,7 +32,8 @@ def rates_of(experiment: Experiment, run: Run, directory: Path) -> Rates:
         if trial.rates and (trial.method, trial.difficulty) == (run.method, difficulty):
             loss = reading(experiment, trial, directory)["rollout/loss"]
             trials.setdefault(trial.rates, []).append(loss if math.isfinite(loss) else math.inf)
-    return dict(min(trials, key=lambda rates: sum(trials[rates])))
+    best, _ = min(trials.items(), key=lambda trial: sum(trial[1]))
+    return dict(best)
 
 
 def reading(experiment: Experiment, trial: Run, directory: Path) -> dict[str, float]:

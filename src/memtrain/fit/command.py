@@ -1,4 +1,4 @@
-"""`memtrain fit|validate|test|predict`: any module of `memtrain.training` with any data module, from YAML and options."""
+"""`memtrain fit|validate|test|predict`: any stage of `memtrain.training` with any data, from YAML and options."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -42,6 +42,7 @@ class MemtrainCLI(LightningCLI):
         directory: folder of the run; None: `trainer.default_root_dir`, or a new one below `runs/`.
         build: make the objects of the configuration, or only check it.
         record: keep `config.yaml`, checkpoints and metrics in the folder of the run, or train without a trace.
+        callbacks: of the trainer, beside those of the configuration.
     """
 
     def __init__(
@@ -50,8 +51,9 @@ class MemtrainCLI(LightningCLI):
         directory: Path | None = None,
         build: bool = True,
         record: bool = True,
+        callbacks: Sequence[Callback] = (),
     ) -> None:
-        self.directory, self.build, self.record = directory, build, record
+        self.directory, self.build, self.record, self.callbacks = directory, build, record, callbacks
         super().__init__(
             MemoryModule,
             SequenceDataModule,
@@ -122,7 +124,7 @@ class MemtrainCLI(LightningCLI):
         kwargs["plugins"] = [*(options.plugins or []), AtomicCheckpointIO()]
         if options.logger in (None, True):
             kwargs["logger"] = [TensorBoardLogger(directory, name="", version=""), MetricsTable(directory)]
-        kwargs["callbacks"] = [*(options.callbacks or []), *self.records(options, directory)]
+        kwargs["callbacks"] = [*(options.callbacks or []), *self.callbacks, *self.records(options, directory)]
         return super().instantiate_trainer(**kwargs)
 
     def records(self, options: Namespace, directory: Path) -> list[Callback]:

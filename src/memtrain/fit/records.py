@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
-from lightning.pytorch.trainer.states import TrainerFn
-from lightning.pytorch.utilities import rank_zero_only
-from lightning.pytorch import Trainer
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities import rank_zero_only
 
 from memtrain.training import MemoryModule
 
@@ -44,9 +44,9 @@ class LastCheckpoint(ModelCheckpoint):
             enable_version_counter=False,
         )
 
-    def on_train_end(self, trainer: Trainer, pl_module: MemoryModule) -> None:
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """The trained state is what is evaluated, whatever step training ended at."""
-        if not trainer.fast_dev_run and self._last_global_step_saved != trainer.global_step:
+        if not self._should_skip_saving_checkpoint(trainer):
             self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
 
 
@@ -92,7 +92,7 @@ class MetricsTable(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Add to the row of `step`; a validation is written at once, because it is not repeated if a run is continued."""
+        """Add to the row of `step`; a validation is written at once, as it is not repeated if a run is continued."""
         if not self.rows or self.rows[-1]["step"] != step:
             self.rows.append({"step": step})
         self.rows[-1].update(metrics)
@@ -126,14 +126,15 @@ class MetricsTable(Logger):
 class CostRecord(Callback):
     """Puts what training has cost so far beside each validation, and continues the table of an interrupted run."""
 
-    def on_train_start(self, trainer: Trainer, pl_module: MemoryModule) -> None:
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take over the rows that the checkpoint's part of the run has logged."""
         for logger in trainer.loggers:
             if isinstance(logger, MetricsTable):
                 logger.continue_from(trainer.global_step)
 
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: MemoryModule) -> None:
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log the cumulative counters as `cost/...`."""
         if trainer.state.fn == TrainerFn.FITTING:
+            assert isinstance(pl_module, MemoryModule)
             counters = pl_module.counters.to_primitive()
             pl_module.log_dict({f"cost/{name}": float(value) for name, value in counters.items()})

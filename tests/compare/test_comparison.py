@@ -1,0 +1,196 @@
+"""Comparisons of fabricated results: rows, summary, verdict, figure and what is printed."""
+
+import json
+import statistics
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from memtrain.cli import main
+from memtrain.compare import COLUMNS, read_rows, summarise, verdict
+
+ACCURACIES = {
+    "teacher": [1.0, 0.98, 0.99],
+    "smt": [0.2, 0.3, 0.25],
+    "smt_dmt": [0.97, 0.96, 0.98],
+    "bptt": [0.13, 0.12, 0.125],
+}
+
+
+def write_result(
+    directory: Path, method: str, stages: list[str], position: int, seed: int, metrics: dict[str, float], **changes: Any
+) -> None:
+    """A finished stage, of 100 steps and 10 seconds, with two validations."""
+    stage = stages[position]
+    folder = directory / method / "128" / str(seed) / stage
+    folder.mkdir(parents=True)
+    result = {
+        "fingerprint": "f",
+        "experiment": "fabricated",
+        "method": method,
+        "stage": stage,
+        "stages": stages,
+        "difficulty_name": "length",
+        "difficulty": 128,
+        "seed": seed,
+        "learning_rate": 1e-3,
+        "encoder": "causal" if "smt" in stages else None,
+        "parameters": {"teacher": 200, "rnn": 100} if "smt" in stages else {"rnn": 100},
+        "counters": {
+            "steps": 100 * (position + 1),
+            "tokens": 12_800 * (position + 1),
+            "train_seconds": 10.0 * (position + 1),
+            "cpu_seconds": 11.0 * (position + 1),
+            "sequential_flops": 1_000,
+            "gradient_steps": 1 if stage == "smt" else 128,
+        },
+        "evaluations": [
+            {
+                "difficulty": length,
+                "split": "test",
+                "metrics": metrics,
+                "reference_lines": {"chance": 0.125, "best_possible": 1.0},
+            }
+            for length in (128, 256)
+        ],
+    }
+    (folder / "result.json").write_text(json.dumps(result | changes))
+    start = 10 * position
+    rows = [f"{49},{start + 5},{0.1}", f"{99},{start + 10},{metrics.get('rollout/accuracy', 0)}"]
+    (folder / "metrics.csv").write_text("\n".join(["step,cost/train_seconds,val/rollout/accuracy", *rows]))
+
+
+def reading(kind: str, accuracy: float) -> dict[str, float]:
+    return {f"{kind}/accuracy": accuracy, f"{kind}/loss": 1 - accuracy, f"{kind}/bits": (1 - accuracy) * 1.4427}
+
+
+def fabricate(directory: Path, seeds: int = 3) -> Path:
+    for seed in range(seeds):
+        found = {name: values[seed] for name, values in ACCURACIES.items()}
+        drift = {"drift/mean": 0.5, "drift/equilibrium": 0.4, "drift/relative": 0.1, "memory/uniformity": -3.0}
+        smt = reading("teacher", found["teacher"]) | reading("rollout", found["smt"]) | drift
+        dmt = reading("teacher", found["teacher"]) | reading("rollout", found["smt_dmt"]) | drift
+        write_result(directory, "smt_dmt", ["smt", "dmt"], 0, seed, smt)
+        write_result(directory, "smt_dmt", ["smt", "dmt"], 1, seed, dmt)
+        write_result(directory, "bptt", ["bptt"], 0, seed, reading("rollout", found["bptt"]))
+    return directory
+
+
+def test_teacher_and_smt_are_read_at_the_end_of_their_stage_at_its_cost(tmp_path: Path) -> None:
+    rows = read_rows([fabricate(tmp_path, seeds=1)])
+    own = rows[rows["evaluation_difficulty"] == 128].set_index("method")
+    assert own["accuracy"].to_dict() == {name: values[0] for name, values in ACCURACIES.items()}
+    assert own["train_seconds"].to_dict() == {"teacher": 10, "smt": 10, "smt_dmt": 20, "bptt": 10}
+    assert own["parameters"].to_dict() == {"teacher": 200, "smt": 100, "smt_dmt": 100, "bptt": 100}
+    assert own["gradient_steps"].to_dict() == {"teacher": 0, "smt": 1, "smt_dmt": 128, "bptt": 128}
+    assert own["drift_mean"].isna().to_dict() == {"teacher": True, "smt": False, "smt_dmt": False, "bptt": True}
+    assert own["final"].to_dict() == {"teacher": False, "smt": False, "smt_dmt": True, "bptt": True}
+
+
+def test_the_summary_has_mean_and_range_over_seeds_at_the_training_difficulty(tmp_path: Path) -> None:
+    summary = {entry["method"]: entry for entry in summarise(read_rows([fabricate(tmp_path)]))}
+    assert set(summary) == set(ACCURACIES)
+    assert summary["smt_dmt"] == {
+        "method": "smt_dmt",
+        "difficulty": 128,
+        "metric": "accuracy",
+        "mean": pytest.approx(0.97),
+        "minimum": 0.96,
+        "maximum": 0.98,
+        "seeds": 3,
+    }
+
+
+def test_the_verdict_names_who_is_ahead_at_each_difficulty(tmp_path: Path) -> None:
+    said = verdict(read_rows([fabricate(tmp_path)])).splitlines()
+    assert len(said) == 2  # two methods, at the training length and at twice that
+    spread = 100 * (statistics.stdev(ACCURACIES["smt_dmt"]) + statistics.stdev(ACCURACIES["bptt"]))
+    assert said[0] == (
+        f"length 128: smt_dmt is ahead of bptt (accuracy 97.0 % against 12.5 %; spread {spread:.1f} %, 3 seeds)."
+    )
+    assert said[1].startswith("length 256, trained at 128: smt_dmt is ahead of bptt")
+
+
+def verdict_of(first: list[float], second: list[float], tmp_path: Path) -> str:
+    for method, values in (("first", first), ("second", second)):
+        for seed, accuracy in enumerate(values):
+            write_result(tmp_path, method, ["bptt"], 0, seed, reading("rollout", accuracy))
+    return verdict(read_rows([tmp_path])).splitlines()[0]
+
+
+def test_two_seeds_decide_nothing(tmp_path: Path) -> None:
+    assert "undecided (accuracy 90.0 % against 10.0 %; 2 of 3 seeds)" in verdict_of([0.9, 0.9], [0.1, 0.1], tmp_path)
+
+
+def test_a_difference_within_the_spread_decides_nothing(tmp_path: Path) -> None:
+    # means 0.6 and 0.5; sample standard deviations 0.1 and 0.1, so that the spread is 0.2
+    assert "undecided" in verdict_of([0.5, 0.6, 0.7], [0.4, 0.5, 0.6], tmp_path)
+
+
+def test_a_difference_above_the_spread_decides(tmp_path: Path) -> None:
+    # means 0.6 and 0.3, spread 0.2
+    assert "first is ahead of second" in verdict_of([0.5, 0.6, 0.7], [0.2, 0.3, 0.4], tmp_path)
+
+
+def test_without_chance_the_lower_loss_is_ahead(tmp_path: Path) -> None:
+    for method, loss in (("first", 2.0), ("second", 1.0)):
+        for seed in range(3):
+            metrics = {"rollout/accuracy": 0.5, "rollout/loss": loss + seed / 100, "rollout/bits": loss}
+            lines = {"unigram_entropy": 3.0, "bigram_entropy": 2.5}
+            evaluations = [{"difficulty": None, "split": "test", "metrics": metrics, "reference_lines": lines}]
+            nothing = {"difficulty": None, "difficulty_name": None, "evaluations": evaluations}
+            write_result(tmp_path, method, ["bptt"], 0, seed, metrics, **nothing)
+    assert verdict(read_rows([tmp_path])).startswith("second is ahead of first (loss 1.010 nats against 2.010 nats")
+
+
+def test_methods_that_share_stages_keep_their_rows_apart(tmp_path: Path) -> None:
+    smt = reading("teacher", 1.0) | reading("rollout", 0.2)
+    for method, stages in (("slow", ["smt", "dmt"]), ("fast", ["smt", "other"])):
+        write_result(tmp_path, method, stages, 0, 0, smt)
+        write_result(tmp_path, method, stages, 1, 0, smt)
+    methods = set(read_rows([tmp_path])["method"])
+    assert methods == {"slow", "fast", "slow:teacher", "fast:teacher", "slow:smt", "fast:smt"}
+
+
+def test_compare_writes_table_summary_and_figure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", str(fabricate(tmp_path))]) == 0
+    table = pd.read_csv(tmp_path / "comparison.csv")
+    assert list(table.columns) == COLUMNS
+    assert len(table) == 4 * 3 * 2
+    content = json.loads((tmp_path / "comparison.json").read_text())
+    assert set(content) == {"experiment", "rows", "summary", "verdict", "provenance"}
+    assert content["experiment"] == "fabricated"
+    assert len(content["rows"]) == len(table)
+    assert content["rows"][0]["unigram_entropy"] is None
+    assert content["provenance"]["seeds"] == [0, 1, 2]
+    assert {"command", "commit", "versions", "hardware"} < set(content["provenance"])
+    width, height = Image.open(tmp_path / "comparison.png").size
+    assert min(width, height) > 500
+    shown = capsys.readouterr().out
+    assert "97.0 %" in shown
+    assert "smt_dmt is ahead of bptt" in shown
+    assert "stayed at chance" not in shown
+
+
+def test_a_teacher_at_chance_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    metrics = reading("teacher", 0.13) | reading("rollout", 0.12)
+    write_result(tmp_path, "smt_dmt", ["smt", "dmt"], 0, 0, metrics)
+    assert main(["compare", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert "length 128: the teacher of seed 0 stayed at chance (13.0 %, chance 12.5 %)" in shown
+
+
+def test_unfinished_folders_are_compared_as_far_as_they_are(tmp_path: Path) -> None:
+    write_result(tmp_path, "smt_dmt", ["smt", "dmt"], 0, 0, reading("teacher", 0.9) | reading("rollout", 0.5))
+    write_result(tmp_path, "bptt", ["bptt"], 0, 0, reading("rollout", 0.4))
+    assert main(["compare", str(tmp_path)]) == 0
+    assert set(pd.read_csv(tmp_path / "comparison.csv")["method"]) == {"teacher", "smt", "bptt"}
+
+
+@pytest.mark.parametrize("name", ["nowhere", ""])
+def test_a_folder_without_results_is_refused(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", str(tmp_path / name)]) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 1
