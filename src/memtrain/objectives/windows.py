@@ -7,8 +7,12 @@ from memtrain.batch import IGNORE_INDEX
 
 
 def bearing_timesteps(targets: Tensor) -> Tensor:
-    """The timesteps at which any sample of the batch has a target: `[B, T]` to int64 `[P]`."""
-    return (targets != IGNORE_INDEX).any(0).nonzero().squeeze(1)
+    """The timesteps at which any sample of the batch has a target: `[B, T]` to int64 `[P]`.
+
+    At least one (then the first, which counts for nothing), so that every rank of a distributed run computes a loss.
+    """
+    bearing = (targets != IGNORE_INDEX).any(0)
+    return bearing.nonzero().squeeze(1) if bool(bearing.any()) else bearing.new_zeros(1, dtype=torch.int64)
 
 
 def futures(

@@ -84,8 +84,7 @@ class MemoryModule(LightningModule):
         """The sum of the stage's losses."""
         terms = self.losses(batch)
         loss = torch.stack(list(terms.values())).sum()
-        world = self.trainer.world_size
-        self.counters.tokens += batch.inputs.numel() * world
+        self.counters.tokens += batch.inputs.numel() * self.world_size
         self.log_dict({f"train/{name}": term.detach() for name, term in terms.items()}, batch_size=len(batch.index))
         self.log("train/loss", loss.detach(), prog_bar=True, batch_size=len(batch.index))
         self._flops = self.sequential_flops(batch)
@@ -93,11 +92,23 @@ class MemoryModule(LightningModule):
 
     def masked_mean(self, values: Tensor, mask: Tensor) -> Tensor:
         """The masked mean over all ranks (method: section 4)."""
-        world = self.trainer.world_size if self._trainer is not None else 1
         count = mask.sum()
-        if world > 1:
+        if self.world_size > 1:
             dist.all_reduce(count)
-        return masked_mean(values, mask, count, world)
+        return masked_mean(values, mask, count, self.world_size)
+
+    def anywhere(self, flags: Tensor) -> Tensor:
+        """Which of the bool `flags` are True on any rank."""
+        if self.world_size == 1:
+            return flags
+        counts = flags.int()
+        dist.all_reduce(counts)
+        return counts > 0
+
+    @property
+    def world_size(self) -> int:
+        """Number of ranks; 1 without a trainer."""
+        return self.trainer.world_size if self._trainer is not None else 1
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW with one parameter group a network; learning rate per step, not per epoch."""

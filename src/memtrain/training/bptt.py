@@ -4,9 +4,8 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from memtrain.batch import IGNORE_INDEX, SequenceBatch
+from memtrain.batch import SequenceBatch
 from memtrain.metrics.flops import bptt_flops
-from memtrain.objectives import cross_entropy
 from memtrain.training.rollout import RolloutModule
 
 
@@ -42,12 +41,8 @@ class BPTTModule(RolloutModule):
     def losses(self, batch: SequenceBatch) -> dict[str, Tensor]:
         """Cross-entropy at the labelled steps that bear targets."""
         rollout = self.roll(batch, self.truncation)
-        targets = batch.targets[:, rollout.timesteps]
-        bearing = (targets != IGNORE_INDEX).any(0)
-        targets = targets[:, bearing]
-        logits = self.rnn.read(rollout.states[:, bearing])
         self.count_gradient_steps(self.gradient_chain(rollout.window, self.truncation))
-        return {"readout": self.masked_mean(cross_entropy(logits, targets), targets != IGNORE_INDEX)}
+        return {"readout": self.readout_loss(batch, rollout, detach=False)}
 
     def sequential_flops(self, batch: SequenceBatch) -> int:
         """See `memtrain.metrics.flops`."""

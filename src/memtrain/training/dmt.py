@@ -4,10 +4,10 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from memtrain.batch import IGNORE_INDEX, SequenceBatch
+from memtrain.batch import SequenceBatch
 from memtrain.metrics.flops import dmt_flops
 from memtrain.networks import Teacher
-from memtrain.objectives import cross_entropy, memory_error
+from memtrain.objectives import memory_error
 from memtrain.training.rollout import RolloutModule
 
 
@@ -40,16 +40,11 @@ class DMTModule(RolloutModule):
         wanted, position = rollout.timesteps.unique(return_inverse=True)
         memories = self.teacher_memories(batch.inputs, wanted)[:, position]
         imitation = memory_error(rollout.states, memories).mean()
-        terms = {"imitation": self.imitation_weight * imitation}
-        targets = batch.targets[:, rollout.timesteps]
-        bearing = (targets != IGNORE_INDEX).any(0)
-        if bool(bearing.any()):
-            targets = targets[:, bearing]
-            logits = self.rnn.read(rollout.states[:, bearing].detach())
-            readout = self.masked_mean(cross_entropy(logits, targets), targets != IGNORE_INDEX)
-            terms["readout"] = self.readout_weight * readout
         self.count_gradient_steps(self.gradient_chain(rollout.window))
-        return terms
+        return {
+            "imitation": self.imitation_weight * imitation,
+            "readout": self.readout_weight * self.readout_loss(batch, rollout, detach=True),
+        }
 
     def sequential_flops(self, batch: SequenceBatch) -> int:
         """See `memtrain.metrics.flops`."""

@@ -6,9 +6,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from memtrain.batch import SequenceBatch
+from memtrain.batch import IGNORE_INDEX, SequenceBatch
 from memtrain.networks import RNN, Teacher
-from memtrain.objectives import sample_starts, step_generator
+from memtrain.objectives import bearing_timesteps, cross_entropy, sample_starts, step_generator
 from memtrain.training.base import MemoryModule
 from memtrain.trajectory import Gradient, Method, roll_out
 
@@ -141,6 +141,21 @@ class RolloutModule(MemoryModule):
         )
         states = states.unflatten(0, (size, len(starts))).flatten(1, 2)  # [B, S * L, K, D]
         return Rollout(states, times[:, labels].flatten(), window)
+
+    def readout_loss(self, batch: SequenceBatch, rollout: Rollout, detach: bool) -> Tensor:
+        """Cross-entropy of `g(m^_t)` against `y_t` at the labelled timesteps that bear targets.
+
+        Args:
+            batch: `[B, T]` inputs and targets.
+            rollout: on-policy memories of that batch.
+            detach: keep the gradient from f.
+        """
+        targets = batch.targets[:, rollout.timesteps]
+        bearing = bearing_timesteps(targets)
+        states = rollout.states[:, bearing]
+        logits = self.rnn.read(states.detach() if detach else states)
+        targets = targets[:, bearing]
+        return self.masked_mean(cross_entropy(logits, targets), targets != IGNORE_INDEX)
 
     def teacher_memories(self, inputs: Tensor, timesteps: Tensor) -> Tensor:
         """The frozen teacher's memories at `timesteps` `[N]`, without gradient: `[B, N, K, D]`."""

@@ -9,7 +9,6 @@ from memtrain.batch import IGNORE_INDEX, SequenceBatch
 from memtrain.metrics.flops import teacher_flops
 from memtrain.networks import Teacher
 from memtrain.objectives import (
-    bearing_timesteps,
     cross_entropy,
     futures,
     sample_timesteps,
@@ -78,8 +77,7 @@ class TeacherModule(MemoryModule):
         length = batch.inputs.shape[1]
         bearing = None
         if self.timestep_sampling == "targets":
-            bearing = torch.zeros(length, dtype=torch.bool)
-            bearing[bearing_timesteps(batch.targets).cpu()] = True
+            bearing = self.anywhere((batch.targets != IGNORE_INDEX).any(0)).cpu()
         generator = step_generator(self.seed, self.global_step, "timesteps")
         count = self.timesteps_per_sequence or length
         return sample_timesteps(length, count, generator, bearing).to(batch.inputs.device)
