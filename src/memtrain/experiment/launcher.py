@@ -53,7 +53,7 @@ def launch(runs: Sequence[tuple[int, Run]], directory: Path, jobs: int, console:
         TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(),
         TextColumn("{task.fields[message]}"),
     )  # fmt: skip
-    with Progress(*columns, console=console) as progress:
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         try:
             while waiting or working:
                 while waiting and len(working) < jobs:
@@ -103,6 +103,8 @@ def finish(job: Job, progress: Progress) -> bool:
     succeeded = job.process.returncode == 0
     progress.update(job.bar, completed=1.0 if succeeded else None, message="done" if succeeded else "failed")
     progress.stop_task(job.bar)
+    if succeeded and not progress.console.is_terminal:  # in a log file, a line in place of a bar
+        progress.console.print(f"{job.run}: done")
     if not succeeded:
         lines = (job.folder / "log.txt").read_text(errors="replace").strip().splitlines() or ["it printed nothing"]
         progress.console.print(
