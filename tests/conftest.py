@@ -25,9 +25,7 @@ class UserCell(Cell):
 WIDTH, MEMORY_TOKENS = 8, 3
 CELLS = {
     "transformer, rms": partial(TransformerCell, memory_normalization="rms", heads=2, head_dimension=4),
-    "transformer, tanh": partial(
-        TransformerCell, memory_normalization="tanh", layers=1, heads=2, head_dimension=6
-    ),
+    "transformer, tanh": partial(TransformerCell, memory_normalization="tanh", layers=1, heads=2, head_dimension=6),
     "mlp, rms": partial(MLPCell, memory_normalization="rms"),
     "mlp, tanh": partial(MLPCell, memory_normalization="tanh", layers=1, hidden=5),
     "gru": partial(GRUCell, memory_normalization="tanh"),

@@ -58,7 +58,7 @@ def command_parser() -> SentenceParser:
         prog="memtrain",
         description="Train recurrent networks without recurrence (SMT, DMT), and compare them with BPTT.",
         epilog="options of a command: memtrain COMMAND --help\n"
-        "example:              memtrain run experiments/demo/experiment.yaml --jobs 2",
+        "example:              memtrain run experiments/demo/experiment.yaml",
         formatter_class=RawDescriptionHelpFormatter,
     )
     commands = parser.add_subcommands(title="commands", metavar="COMMAND", description=None)
@@ -70,7 +70,7 @@ def command_parser() -> SentenceParser:
     run.add_argument("--output", type=Path, default=None, help="folder of the results (default: runs/<name>)")
     run.add_argument("--methods", type=str, default=None, help="only these methods of the file: a,b")
     run.add_argument("--seeds", type=str, default=None, help="these seeds in place of the file's: 0,1,2")
-    run.add_argument("--jobs", type=int, default=1, help="runs at a time, each in a process of one thread (default: 1)")
+    run.add_argument("--jobs", type=int, default=2, help="runs at a time, each in a process of one thread (default: 2)")
     run.add_argument(
         "--set",
         metavar="KEY=VALUE",

@@ -19,9 +19,7 @@ NETWORK = NetworkOptions(width=8, memory_tokens=2, heads=2, head_dimension=4, en
 CALLBACKS: list[Callback] = [Axes(), DriftCurve(), MemoryGeometry(points=50), Samples(samples=4)]
 
 
-def run(
-    stage: type[MemoryModule], data: SequenceDataModule, folder: Path, logger: Any, **options: Any
-) -> MemoryModule:
+def run(stage: type[MemoryModule], data: SequenceDataModule, folder: Path, logger: Any, **options: Any) -> MemoryModule:
     """Six steps with a validation every three."""
     module = stage(vocabulary_size=data.vocabulary_size, network=NETWORK, **options)
     trainer = Trainer(

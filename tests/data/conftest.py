@@ -65,7 +65,5 @@ def real_data() -> Path:
     """The folder of real samples that MEMTRAIN_DATA names."""
     folder = os.environ.get("MEMTRAIN_DATA")
     if not folder:
-        pytest.skip(
-            "MEMTRAIN_DATA is not set: give a folder with mnist/, sketchy/, quickdraw/ and tinystories/"
-        )
+        pytest.skip("MEMTRAIN_DATA is not set: give a folder with mnist/, sketchy/, quickdraw/ and tinystories/")
     return Path(folder)

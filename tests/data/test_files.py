@@ -65,9 +65,7 @@ def test_a_token_file_travels_to_workers_as_its_path(tmp_path: Path) -> None:
 
 
 def test_reading_before_preparing_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(
-        FileNotFoundError, match=r"is missing; call the data module's prepare_data\(\) before"
-    ):
+    with pytest.raises(FileNotFoundError, match=r"is missing; call the data module's prepare_data\(\) before"):
         TokenFile(tmp_path / "none.bin")
 
 
@@ -157,9 +155,7 @@ def test_a_wrong_path_is_refused_unless_it_may_be_a_name_on_the_hub(tmp_path: Pa
     (tmp_path / "here").mkdir()
     assert local_path(str(tmp_path / "here")) == tmp_path / "here"
     assert local_path("owner-that-is-no-folder/name") is None
-    with pytest.raises(
-        FileNotFoundError, match="none, which does not exist; give a file, a folder, or a Hugging Face"
-    ):
+    with pytest.raises(FileNotFoundError, match="none, which does not exist; give a file, a folder, or a Hugging Face"):
         local_path(str(tmp_path / "none"))
     with pytest.raises(FileNotFoundError, match=r"\./none, which does not exist"):
         local_path("./none")

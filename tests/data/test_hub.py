@@ -18,9 +18,7 @@ def test_text_of_the_hub_becomes_splits(monkeypatch: pytest.MonkeyPatch, cache_f
     assert data.stream("val").tokens.tobytes() + data.stream("test").tokens.tobytes() == b"a time\0"
 
 
-def test_what_the_hub_gave_once_is_not_asked_for_again(
-    monkeypatch: pytest.MonkeyPatch, cache_folder: str
-) -> None:
+def test_what_the_hub_gave_once_is_not_asked_for_again(monkeypatch: pytest.MonkeyPatch, cache_folder: str) -> None:
     asked = []
 
     def answer(path: str) -> dict[str, Any]:
@@ -47,9 +45,7 @@ def test_images_of_the_hub_become_splits(monkeypatch: pytest.MonkeyPatch, cache_
         [0] * 4,
     ]
     data = RasterDataModule(path="someone/digits", column="picture", cache_folder=cache_folder)
-    with pytest.raises(
-        ValueError, match=r"data\.column is 'picture', but someone/digits has only the columns image"
-    ):
+    with pytest.raises(ValueError, match=r"data\.column is 'picture', but someone/digits has only the columns image"):
         data.prepare_data()
 
 

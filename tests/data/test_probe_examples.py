@@ -117,9 +117,7 @@ def test_best_guess_in_modular_arithmetic_worked_by_hand() -> None:
         (Parity(length=16), [1, 0, 1, 1, 0, 0, 1, 0], [1, 1, 0, 1, 1, 1, 0, 0]),
     ],
 )
-def test_memory_labels_say_what_a_perfect_memory_stores(
-    probe: Any, inputs: list[int], labels: list[int]
-) -> None:
+def test_memory_labels_say_what_a_perfect_memory_stores(probe: Any, inputs: list[int], labels: list[int]) -> None:
     rows = torch.tensor([inputs])
     batch = SequenceBatch(rows, torch.full_like(rows, N), torch.zeros(1, dtype=torch.int64))
     assert probe.memory_labels(batch).tolist() == [labels]

@@ -22,9 +22,7 @@ PROBES = [
     (ModularArithmetic, {"modulus": 6, "pairs": 8}),
     (Parity, {"length": 15}),
 ]
-every_probe = pytest.mark.parametrize(
-    ("probe", "options"), PROBES, ids=lambda value: getattr(value, "__name__", None)
-)
+every_probe = pytest.mark.parametrize(("probe", "options"), PROBES, ids=lambda value: getattr(value, "__name__", None))
 
 
 def oracle(probe: Any, row: list[int]) -> list[int]:
@@ -78,9 +76,7 @@ def test_no_row_stands_in_two_splits(probe: Any, options: dict[str, Any]) -> Non
 
 
 @every_probe
-def test_the_evaluation_sets_do_not_depend_on_the_seed_but_training_does(
-    probe: Any, options: dict[str, Any]
-) -> None:
+def test_the_evaluation_sets_do_not_depend_on_the_seed_but_training_does(probe: Any, options: dict[str, Any]) -> None:
     first, second = probe(seed=0, **options), probe(seed=1, **options)
     for split, same in (("train", False), ("val", True), ("test", True)):
         a, b = (data.dataset(split).__getitems__(range(200)).inputs for data in (first, second))
@@ -110,9 +106,7 @@ def test_the_shortcut_is_the_best_guess_from_the_last_two_inputs(probe: Any, opt
 @every_probe
 @settings(max_examples=20, deadline=None)
 @given(indices=st.lists(st.integers(0, 10**9), min_size=1, max_size=8))
-def test_a_sample_is_a_function_of_its_index_alone(
-    probe: Any, options: dict[str, Any], indices: list[int]
-) -> None:
+def test_a_sample_is_a_function_of_its_index_alone(probe: Any, options: dict[str, Any], indices: list[int]) -> None:
     together = probe(**options).dataset("train").__getitems__(indices)
     dataset = probe(**options).dataset("train")
     alone = [dataset[index] for index in reversed(indices)][::-1]

@@ -150,16 +150,12 @@ def test_wrong_and_empty_paths_are_refused_in_one_sentence(tmp_path: Path, cache
     assert "which holds no images; give a folder of images" in refusal(tmp_path / "empty", cache_folder)
 
 
-def test_damaged_files_are_refused_in_one_sentence(
-    sketches: Path, idx_folder: Path, cache_folder: str
-) -> None:
+def test_damaged_files_are_refused_in_one_sentence(sketches: Path, idx_folder: Path, cache_folder: str) -> None:
     (sketches / "ant" / "n0_0-0.png").write_bytes(b"not a picture")
     assert "n0_0-0.png is not a readable image" in refusal(sketches, cache_folder)
     file = idx_folder / "train-images-idx3-ubyte.gz"
     file.write_bytes(file.read_bytes()[:40])
-    assert "train-images-idx3-ubyte.gz is not a readable IDX file of images" in refusal(
-        idx_folder, cache_folder
-    )
+    assert "train-images-idx3-ubyte.gz is not a readable IDX file of images" in refusal(idx_folder, cache_folder)
     file.write_bytes(gzip.compress(b"\0\0\x08\x01" + bytes(20)))
     with pytest.raises(ValueError, match="its first four bytes are 0x00000801, not 0x00000803"):
         read_idx(file)

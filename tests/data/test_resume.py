@@ -66,9 +66,7 @@ def digits(folder: Path, **options: Any) -> RasterDataModule:
 
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("family", ["probe", "images"])
-def test_a_resumed_run_continues_with_exactly_the_next_batch(
-    tmp_path: Path, family: str, workers: int
-) -> None:
+def test_a_resumed_run_continues_with_exactly_the_next_batch(tmp_path: Path, family: str, workers: int) -> None:
     def data() -> Any:
         if family == "probe":
             return KeyValueRecall(pairs=3, batch_size=300, workers=workers)
@@ -100,9 +98,7 @@ def test_a_resumed_run_can_be_resumed_again(tmp_path: Path) -> None:
 class SaveInTheMiddleOfAStep(Callback):
     """Saves when the batch has been fetched but not yet trained on, as a signal or an exception would."""
 
-    def on_train_batch_start(
-        self, trainer: Trainer, module: LightningModule, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_start(self, trainer: Trainer, module: LightningModule, batch: Any, batch_idx: int) -> None:
         if batch_idx == 3:
             trainer.save_checkpoint(Path(trainer.default_root_dir) / "middle.ckpt")
 
@@ -145,8 +141,7 @@ def test_two_processes_share_the_batches_of_one(tmp_path: Path) -> None:
     one = [sorted(zip(*batch, strict=True)) for batch in recorded(tmp_path / "one")]
     ranks = [recorded(tmp_path / "two", rank=rank) for rank in (0, 1)]
     both = [
-        sorted([*zip(*first, strict=True), *zip(*second, strict=True)])
-        for first, second in zip(*ranks, strict=True)
+        sorted([*zip(*first, strict=True), *zip(*second, strict=True)]) for first, second in zip(*ranks, strict=True)
     ]
     assert both == one
     evaluated = [index for rank in (0, 1) for index in recorded(tmp_path / "two", "val", rank)[0][0]]

@@ -46,9 +46,7 @@ def test_three_named_splits_are_taken_as_they_are(tmp_path: Path, cache_folder: 
     assert data.stream("test").tokens.tobytes() == b"this is the test split\0"
 
 
-def test_characters_beyond_ascii_are_dropped_and_counted_in_one_warning(
-    stories: Path, cache_folder: str
-) -> None:
+def test_characters_beyond_ascii_are_dropped_and_counted_in_one_warning(stories: Path, cache_folder: str) -> None:
     data = TextDataModule(path=str(stories), length=16, cache_folder=cache_folder)
     with pytest.warns(UserWarning, match="not ASCII") as caught:
         data.prepare_data()
@@ -128,9 +126,7 @@ def test_text_without_a_training_split_is_refused_in_one_sentence(stories: Path,
 
 
 def test_bad_options_are_refused_in_one_sentence() -> None:
-    with pytest.raises(
-        ValueError, match=r"data\.length is 0, but must be at least 1; choose for example 256\."
-    ):
+    with pytest.raises(ValueError, match=r"data\.length is 0, but must be at least 1; choose for example 256\."):
         TextDataModule(length=0)
     with pytest.raises(
         ValueError, match=r"data.held_out is 2, but must lie between 0.01 and 0.9; choose for example 0.1."

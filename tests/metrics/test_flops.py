@@ -60,11 +60,7 @@ def test_bptt_by_hand(rnn: RNN) -> None:
 
 
 def test_dmt_by_hand(teacher: Teacher, rnn: RNN) -> None:
-    assert (
-        dmt_flops(teacher, rnn, 10, steps=10, through_time=False)
-        == 1896 + 10 * 976 + 3 * (976 + 472)
-        == 16000
-    )
+    assert dmt_flops(teacher, rnn, 10, steps=10, through_time=False) == 1896 + 10 * 976 + 3 * (976 + 472) == 16000
     assert dmt_flops(teacher, rnn, 10, steps=10, through_time=True) == 1896 + 3 * (10 * 976 + 472)
     four_sweeps_of_picard = dmt_flops(teacher, rnn, 10, steps=4, through_time=False)
     assert four_sweeps_of_picard == 1896 + 4 * 976 + 3 * (976 + 472)
@@ -77,9 +73,7 @@ def test_a_context_length_shortens_the_encoders_attention() -> None:
 
 def test_a_gated_cell_and_a_linear_readout_cost_two_flops_a_parameter() -> None:
     """GRU: three gates of 8 from 4 inputs, 8 states and 2 biases: 336; readout: 8 * 7 + 7 = 63 parameters."""
-    options = NetworkOptions(
-        width=4, memory_tokens=2, cell=GRUCell, memory_normalization="tanh", readout="linear"
-    )
+    options = NetworkOptions(width=4, memory_tokens=2, cell=GRUCell, memory_normalization="tanh", readout="linear")
     assert bptt_flops(RNN(options, 7), 10) == 3 * (10 * 2 * 336 + 2 * 63)
 
 

@@ -44,9 +44,7 @@ def test_the_largest_of_several_factors_wins_once_the_direction_has_settled() ->
 
 
 def test_the_logistic_map_is_chaotic_with_ln_2() -> None:
-    exponent = largest_lyapunov_exponent(
-        LogisticCell(1, 1, "rms"), *random_inputs(1, 2000), skipped_steps=100
-    )
+    exponent = largest_lyapunov_exponent(LogisticCell(1, 1, "rms"), *random_inputs(1, 2000), skipped_steps=100)
     assert exponent.item() == pytest.approx(math.log(2), abs=0.02)
 
 

@@ -8,9 +8,7 @@ from memtrain.networks.cells import Cell, GRUCell, LSTMCell, MLPCell, Transforme
 from memtrain.networks.options import primitive_factory
 
 
-def test_a_step_stays_in_the_shape_and_space_of_memories(
-    cell: Cell, start: Tensor, embeddings: Tensor
-) -> None:
+def test_a_step_stays_in_the_shape_and_space_of_memories(cell: Cell, start: Tensor, embeddings: Tensor) -> None:
     after = cell.step(start, embeddings[:, 0])
     assert after.shape == start.shape
     gated = isinstance(cell, (GRUCell, LSTMCell))
@@ -20,9 +18,7 @@ def test_a_step_stays_in_the_shape_and_space_of_memories(
         assert (after.abs() < 1).all() or cell.memory_normalization == "rms"
 
 
-def test_the_rollout_equals_stepping_with_all_gradients(
-    cell: Cell, start: Tensor, embeddings: Tensor
-) -> None:
+def test_the_rollout_equals_stepping_with_all_gradients(cell: Cell, start: Tensor, embeddings: Tensor) -> None:
     start.requires_grad_()
     embeddings.requires_grad_()
     memory, stepped = start, []
@@ -34,16 +30,12 @@ def test_the_rollout_equals_stepping_with_all_gradients(
     torch.testing.assert_close(rolled, expected, rtol=1e-12, atol=1e-12)
     direction = torch.randn_like(expected)
     variables = [start, embeddings, *cell.parameters()]
-    gradients = [
-        torch.autograd.grad((y * direction).sum(), variables, retain_graph=True) for y in (rolled, expected)
-    ]
+    gradients = [torch.autograd.grad((y * direction).sum(), variables, retain_graph=True) for y in (rolled, expected)]
     for of_rolled, of_expected in zip(*gradients, strict=True):
         torch.testing.assert_close(of_rolled, of_expected, rtol=1e-10, atol=1e-10)
 
 
-def test_gradients_reach_memory_input_and_every_parameter(
-    cell: Cell, start: Tensor, embeddings: Tensor
-) -> None:
+def test_gradients_reach_memory_input_and_every_parameter(cell: Cell, start: Tensor, embeddings: Tensor) -> None:
     start.requires_grad_()
     after = cell.step(start, embeddings[:, 0].requires_grad_())
     variables = {"memory": start, **dict(cell.named_parameters())}
@@ -92,9 +84,7 @@ def test_the_forget_bias_is_added_to_the_forget_gate_only() -> None:
 
 @pytest.mark.parametrize("kind", [GRUCell, LSTMCell])
 def test_a_gated_cell_with_rms_memories_is_refused_in_one_sentence(kind: type[Cell]) -> None:
-    with pytest.raises(
-        ValueError, match=r"memory_normalization is rms, but the gated .* set it to tanh"
-    ) as e:
+    with pytest.raises(ValueError, match=r"memory_normalization is rms, but the gated .* set it to tanh") as e:
         kind(8, 2, "rms")
     assert "\n" not in str(e.value)
 

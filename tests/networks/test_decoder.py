@@ -28,9 +28,7 @@ def test_logits_at_a_position_do_not_change_when_later_inputs_change(teacher: Te
         changed = future.clone()
         changed[..., i] = (changed[..., i] + 1) % VOCABULARY
         difference = (teacher.decode(memory, changed) - logits).abs().amax((0, 1, 3))
-        assert (difference[: i + 1] < 1e-12).all(), (
-            f"input {i} of the future leaks into its own or an earlier target"
-        )
+        assert (difference[: i + 1] < 1e-12).all(), f"input {i} of the future leaks into its own or an earlier target"
         assert (difference[i + 1 :] > 1e-6).all(), f"input {i} of the future is not used afterwards"
 
 

@@ -32,9 +32,7 @@ def inputs() -> Tensor:
 
 
 @pytest.mark.parametrize("options", ENCODERS.values(), ids=ENCODERS)
-def test_all_timesteps_at_once_equal_encoding_each_prefix_alone(
-    options: dict[str, Any], inputs: Tensor
-) -> None:
+def test_all_timesteps_at_once_equal_encoding_each_prefix_alone(options: dict[str, Any], inputs: Tensor) -> None:
     teacher = make_teacher(**options)
     together = teacher.encode(inputs, torch.arange(LENGTH))
     for t in range(LENGTH):
@@ -49,7 +47,10 @@ def test_the_order_and_choice_of_timesteps_changes_no_memory(options: dict[str, 
     some = torch.tensor([7, 2, 7, 0])
     torch.testing.assert_close(teacher.encode(inputs, some), everything[:, some], rtol=1e-9, atol=1e-9)
     torch.testing.assert_close(
-        teacher.encode_many(inputs, torch.arange(inputs.shape[1]), registers_per_pass=6), everything, rtol=1e-9, atol=1e-9
+        teacher.encode_many(inputs, torch.arange(inputs.shape[1]), registers_per_pass=6),
+        everything,
+        rtol=1e-9,
+        atol=1e-9,
     )
 
 
@@ -91,9 +92,7 @@ def test_a_windowed_bidirectional_encoder_equals_encoding_the_window(inputs: Ten
 
 
 @pytest.mark.parametrize("attention", ["causal", "bidirectional"])
-def test_registers_stand_behind_the_tokens_they_see_at_the_next_position(
-    attention: str, inputs: Tensor
-) -> None:
+def test_registers_stand_behind_the_tokens_they_see_at_the_next_position(attention: str, inputs: Tensor) -> None:
     """Spelled out for t = 4: x_0..x_4 at 0..4, three registers at 5 that see everything."""
     teacher = make_teacher(attention=attention)
     tokens = torch.cat([teacher.embedding(inputs[:, :5]), teacher.encoder.registers.expand(2, -1, -1)], dim=1)

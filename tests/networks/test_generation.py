@@ -45,8 +45,7 @@ def test_tokens_are_drawn_as_often_as_they_are_likely() -> None:
 def test_a_seed_gives_the_same_tokens() -> None:
     prompt = torch.zeros(8, 1, dtype=torch.long)
     first, second = (
-        generate_tokens(counting_rnn(2.0), prompt, 9, generator=torch.Generator().manual_seed(7))
-        for _ in range(2)
+        generate_tokens(counting_rnn(2.0), prompt, 9, generator=torch.Generator().manual_seed(7)) for _ in range(2)
     )
     assert torch.equal(first, second)
 

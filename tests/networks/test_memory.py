@@ -56,6 +56,4 @@ def test_learned_initial_tokens_are_distinct_and_of_unit_rms() -> None:
 def test_zero_initial_memory_is_not_learned() -> None:
     start = InitialMemory(4, 32, "rms", learned=False)
     assert list(start.parameters()) == []
-    assert torch.equal(
-        start(3, torch.zeros((), dtype=torch.float64)), torch.zeros(3, 4, 32, dtype=torch.float64)
-    )
+    assert torch.equal(start(3, torch.zeros((), dtype=torch.float64)), torch.zeros(3, 4, 32, dtype=torch.float64))

@@ -92,9 +92,7 @@ def test_an_explicit_mask_equals_x_transformers_with_the_same_mask() -> None:
     mask = torch.rand(9, 9) < 0.5
     mask.fill_diagonal_(True)
     x = torch.randn(2, 9, WIDTH, dtype=torch.float64, requires_grad=True)
-    assert_same_values_and_gradients(
-        own(x, torch.arange(9), mask), reference(x, attn_mask=mask), x, own, reference
-    )
+    assert_same_values_and_gradients(own(x, torch.arange(9), mask), reference(x, attn_mask=mask), x, own, reference)
 
 
 def test_rotation_by_hand() -> None:
@@ -113,9 +111,7 @@ def test_attention_depends_on_relative_positions_only() -> None:
 
 
 @pytest.mark.parametrize("causal", [False, True])
-@pytest.mark.parametrize(
-    "outputs", [slice(2, None), slice(0, 3), torch.tensor([5, 0]), torch.tensor([[1], [4]])]
-)
+@pytest.mark.parametrize("outputs", [slice(2, None), slice(0, 3), torch.tensor([5, 0]), torch.tensor([[1], [4]])])
 def test_wanted_outputs_equal_slicing_the_full_output(causal: bool, outputs: slice | Tensor) -> None:
     own = Transformer(WIDTH, 2, HEADS, head_dimension=8).double()
     x = torch.randn(2, 6, WIDTH, dtype=torch.float64, requires_grad=True)
@@ -123,15 +119,11 @@ def test_wanted_outputs_equal_slicing_the_full_output(causal: bool, outputs: sli
     if isinstance(outputs, slice):
         expected = full[:, outputs]
     else:
-        expected = torch.stack(
-            [full[b, outputs[b % len(outputs)] if outputs.dim() == 2 else outputs] for b in (0, 1)]
-        )
+        expected = torch.stack([full[b, outputs[b % len(outputs)] if outputs.dim() == 2 else outputs] for b in (0, 1)])
     wanted = own(x, torch.arange(6), causal=causal, outputs=outputs)
     torch.testing.assert_close(wanted, expected)
     direction = torch.randn_like(expected)
-    gradients = [
-        torch.autograd.grad((y * direction).sum(), x, retain_graph=True)[0] for y in (wanted, expected)
-    ]
+    gradients = [torch.autograd.grad((y * direction).sum(), x, retain_graph=True)[0] for y in (wanted, expected)]
     torch.testing.assert_close(*gradients)
 
 

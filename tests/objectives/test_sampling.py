@@ -66,12 +66,8 @@ def test_all_timesteps_are_equally_likely_without_targets() -> None:
 def test_rollouts_start_once_at_the_beginning_and_else_where_they_fit(data: st.DataObject) -> None:
     length = data.draw(st.integers(1, 20))
     window, count = data.draw(st.integers(1, length)), data.draw(st.integers(1, 25))
-    starts = sample_starts(
-        length, window, count, step_generator(0, data.draw(st.integers(0, 99)), "starts")
-    ).tolist()
+    starts = sample_starts(length, window, count, step_generator(0, data.draw(st.integers(0, 99)), "starts")).tolist()
     assert starts == sorted(set(starts))
     assert starts[0] == -1
     assert len(starts) == min(count, length - window + 1)
-    assert all(
-        start + window <= length - 1 for start in starts
-    )  # the last input of a window is x_{start + window}
+    assert all(start + window <= length - 1 for start in starts)  # the last input of a window is x_{start + window}

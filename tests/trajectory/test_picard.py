@@ -52,16 +52,12 @@ def test_t_sweeps_are_the_rollout_with_all_its_gradients(
     assert trajectory.sequential_steps == LENGTH
     direction = torch.randn_like(rollout.states)
     variables = [start, embeddings, *cell.parameters()]
-    gradients = [
-        torch.autograd.grad((s * direction).sum(), variables) for s in (trajectory.states, rollout.states)
-    ]
+    gradients = [torch.autograd.grad((s * direction).sum(), variables) for s in (trajectory.states, rollout.states)]
     for of_picard, of_rollout in zip(*gradients, strict=True):
         torch.testing.assert_close(of_picard, of_rollout, rtol=1e-9, atol=1e-9)
 
 
-def test_converged_states_are_the_rollout(
-    cell: Cell, guess: Tensor, start: Tensor, embeddings: Tensor
-) -> None:
+def test_converged_states_are_the_rollout(cell: Cell, guess: Tensor, start: Tensor, embeddings: Tensor) -> None:
     trajectory = picard(cell, guess, start, embeddings, sweeps=4)
     rollout = sequential(cell, start, embeddings).states
     known = trajectory.converged

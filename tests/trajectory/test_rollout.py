@@ -61,9 +61,7 @@ def test_detached_still_trains_the_initial_memory_where_it_is_labelled(
     assert gradient.norm() > 0
 
 
-def test_truncation_cuts_the_gradient_every_so_many_steps(
-    cell: Cell, start: Tensor, embeddings: Tensor
-) -> None:
+def test_truncation_cuts_the_gradient_every_so_many_steps(cell: Cell, start: Tensor, embeddings: Tensor) -> None:
     """With a cut after every 3 steps the memory after step 4 depends on the inputs 3 and 4 alone."""
     embeddings.requires_grad_()
     states = roll_out(cell, start, embeddings, torch.tensor([4]), truncation=3)
@@ -71,9 +69,7 @@ def test_truncation_cuts_the_gradient_every_so_many_steps(
     assert gradient.norm(dim=(0, 2)).nonzero().flatten().tolist() == [3, 4]
 
 
-def test_detached_picard_without_sweeps_is_one_step_training(
-    cell: Cell, start: Tensor, embeddings: Tensor
-) -> None:
+def test_detached_picard_without_sweeps_is_one_step_training(cell: Cell, start: Tensor, embeddings: Tensor) -> None:
     guess = torch.rand(2, 7, 3, 8, dtype=torch.float64)
     labels = torch.tensor([0, 2])
     states = roll_out(cell, start, embeddings, labels, "picard", "detached", guess, sweeps=0)

@@ -1,6 +1,5 @@
 """DriftCurve: how far the rollout is from the teacher at each timestep, as a figure at each validation."""
 
-
 from lightning import Callback, LightningModule, Trainer
 from matplotlib.figure import Figure
 
@@ -24,8 +23,6 @@ class DriftCurve(Callback):
         figure = Figure(figsize=(5, 3), layout="constrained")
         axes = figure.add_subplot(xlabel="timestep t", ylabel="MSE(rollout, teacher)", ylim=(0, None))
         axes.plot(values["curve"].cpu())
-        axes.axhline(
-            values["equilibrium"].item(), linestyle=":", color="grey", label="mean of the last quarter"
-        )
+        axes.axhline(values["equilibrium"].item(), linestyle=":", color="grey", label="mean of the last quarter")
         axes.legend()
         writer.add_figure("drift/curve", figure, pl_module.counters.steps)

@@ -32,16 +32,12 @@ class Samples(Callback):
             return
         prompt = torch.full((self.samples, 1), data.start_token, device=pl_module.device)
         generator = torch.Generator().manual_seed(0)
-        tokens = generate_tokens(
-            pl_module.rnn, prompt, data.sequence_length, self.temperature, generator
-        ).cpu()
+        tokens = generate_tokens(pl_module.rnn, prompt, data.sequence_length, self.temperature, generator).cpu()
         shown = data.render(tokens)
         if isinstance(shown, Tensor):
             writer.add_image("samples", image_grid(shown), pl_module.counters.steps, dataformats="HW")
         else:
-            writer.add_text(
-                "samples", "\n\n".join(f"```\n{text}\n```" for text in shown), pl_module.counters.steps
-            )
+            writer.add_text("samples", "\n\n".join(f"```\n{text}\n```" for text in shown), pl_module.counters.steps)
 
 
 def image_grid(images: Tensor, gap: int = 1) -> Tensor:

@@ -50,6 +50,9 @@ def compare_directories(directories: Sequence[Path], output: Path | None = None)
     for sentence in (*idle_teachers(rows), *said.splitlines()):
         console.print(sentence, markup=False, soft_wrap=True)
     console.print(f"Table: {output / 'comparison.csv'}  Figure: {output / 'comparison.png'}", soft_wrap=True)
+    checkpoint = min(directories[0].glob("*/*/*/*/checkpoints/last.ckpt"), default="FILE", key=str)
+    console.print(f"Next: tensorboard --logdir {directories[0]}", soft_wrap=True)
+    console.print(f"      memtrain generate --checkpoint {checkpoint} --help", soft_wrap=True)
 
 
 def as_primitives(rows: pd.DataFrame) -> list[dict[str, object]]:

@@ -50,9 +50,7 @@ class SequenceDataset(Dataset[SequenceBatch], ABC):
     def __getitem__(self, index: int) -> SequenceBatch:
         """Return one sample, without a batch axis."""
         if not 0 <= index < self.samples:
-            raise IndexError(
-                f"sample {index} was asked for, but the split has samples 0..{self.samples - 1}."
-            )
+            raise IndexError(f"sample {index} was asked for, but the split has samples 0..{self.samples - 1}.")
         return SequenceBatch(*(tensor[0] for tensor in self.__getitems__([index])))
 
 
@@ -191,9 +189,7 @@ class SequenceDataModule(LightningDataModule, ABC):
 
     def _evaluation_loader(self, split: Split) -> DataLoader[SequenceBatch]:
         dataset = self.dataset(split)
-        return self._loader(
-            dataset, EvaluationSampler(dataset, self._ranks, self._rank), self.evaluation_batch_size
-        )
+        return self._loader(dataset, EvaluationSampler(dataset, self._ranks, self._rank), self.evaluation_batch_size)
 
     def _loader(
         self, dataset: SequenceDataset, sampler: TrainingSampler | EvaluationSampler, batch_size: int
@@ -236,6 +232,4 @@ class SequenceDataModule(LightningDataModule, ABC):
         """Continue after the samples that a checkpoint's run has consumed."""
         self._resumed = dict(state_dict)
         # Lightning looks for the position in the loader, does not find it there, and warns; it is here.
-        warnings.filterwarnings(
-            "ignore", message="You're resuming from a checkpoint that ended before the epoch"
-        )
+        warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before the epoch")

@@ -122,9 +122,7 @@ def _read_npz(file: Path) -> NDArray[np.uint8]:
     except (OSError, ValueError) as error:
         raise ValueError(f"{file} is not a readable NumPy archive ({error}); fetch it again.") from error
     if images is None or images.ndim != 3 or images.dtype != np.uint8:
-        raise ValueError(
-            f"{file} has no array `images` of uint8 [N, H, W]; store the images under that name."
-        )
+        raise ValueError(f"{file} has no array `images` of uint8 [N, H, W]; store the images under that name.")
     return images
 
 
@@ -136,9 +134,7 @@ def _array(split: str, file: Path, images: NDArray[np.uint8]) -> Iterator[Labell
 def _digits() -> Iterator[LabelledImage]:
     """Read scikit-learn's 1,797 handwritten digits of 8x8 pixels with values 0..16."""
     for number, image in enumerate(load_digits().images):
-        yield LabelledImage(
-            "train", str(number), Image.fromarray(np.round(image * (255 / 16)).astype(np.uint8))
-        )
+        yield LabelledImage("train", str(number), Image.fromarray(np.round(image * (255 / 16)).astype(np.uint8)))
 
 
 def _hub(path: str, column: str) -> Iterator[LabelledImage]:
@@ -157,9 +153,7 @@ def _open_image(file: Path) -> Image.Image:
         raise ValueError(f"{file} is not a readable image ({error}); repair or remove it.") from error
 
 
-def to_levels(
-    image: Image.Image, image_size: int, levels: int, threshold: float, invert: bool
-) -> NDArray[np.uint8]:
+def to_levels(image: Image.Image, image_size: int, levels: int, threshold: float, invert: bool) -> NDArray[np.uint8]:
     """Turn an image into rows of grey levels.
 
     Args:

@@ -147,9 +147,7 @@ class RasterDataModule(SequenceDataModule):
         """Make one split."""
         stream = self.stream(split)
         if self.crop_length is not None:
-            return WindowDataset(
-                stream, "crop_length", self.crop_length, self.seed, split, self.evaluation_samples
-            )
+            return WindowDataset(stream, "crop_length", self.crop_length, self.seed, split, self.evaluation_samples)
         return ImageDataset(stream, self.image_size**2, self.seed, split, self.evaluation_samples)
 
     def stream(self, split: Split) -> TokenFile:
@@ -238,8 +236,7 @@ def share_out(
     """
     order = np.random.default_rng(EVALUATION_SEED)
     shuffled = {
-        split: [members[name] for name in order.permutation(sorted(members))]
-        for split, members in groups.items()
+        split: [members[name] for name in order.permutation(sorted(members))] for split, members in groups.items()
     }
     train = shuffled.get("train", [])
     val, test = shuffled.get("val", []), shuffled.get("test", [])

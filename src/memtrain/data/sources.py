@@ -35,8 +35,7 @@ def local_path(path: str) -> Path | None:
     if re.fullmatch(r"[\w.-]+/[\w.-]+", path) and not local.parent.exists():
         return None
     raise FileNotFoundError(
-        f"data.path is {path}, which does not exist; give a file, a folder, or a Hugging Face data set as "
-        f"owner/name."
+        f"data.path is {path}, which does not exist; give a file, a folder, or a Hugging Face data set as owner/name."
     )
 
 
@@ -77,9 +76,7 @@ def hub_splits(path: str) -> dict[str, IterableDataset]:
     try:
         HfApi().dataset_info(path, timeout=20)
         return dict(load_dataset(path, streaming=True))
-    except (
-        Exception
-    ) as error:  # whatever goes wrong here, the user needs to know which name was asked of the hub
+    except Exception as error:  # whatever goes wrong here, the user needs to know which name was asked of the hub
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise FileNotFoundError(
             f"data.path is {path}, which is no local path and cannot be read from the Hugging Face hub "

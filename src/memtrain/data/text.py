@@ -86,9 +86,7 @@ class TextDataModule(SequenceDataModule):
 
     def build_dataset(self, split: Split) -> SequenceDataset:
         """Make one split."""
-        return WindowDataset(
-            self.stream(split), "length", self.length, self.seed, split, self.evaluation_samples
-        )
+        return WindowDataset(self.stream(split), "length", self.length, self.seed, split, self.evaluation_samples)
 
     def stream(self, split: Split) -> TokenFile:
         """Return all tokens of a split."""
@@ -192,8 +190,7 @@ def text_files(path: Path) -> list[Path]:
         if chosen:
             return chosen
     raise ValueError(
-        f"data.path is {path}, which holds no {', '.join(LOADERS)} file; give such a file or a folder of "
-        f"them."
+        f"data.path is {path}, which holds no {', '.join(LOADERS)} file; give such a file or a folder of them."
     )
 
 
@@ -204,6 +201,4 @@ def _open_text(file: Path) -> Iterable[dict[str, Any]]:
         rows = load_dataset(loader, data_files=str(file), split="train", streaming=True, **options)
         yield from rows
     except Exception as error:  # each file format has errors of its own; the user needs to know the file
-        raise ValueError(
-            f"{file} is not a readable {file.suffix} file ({error}); repair or remove it."
-        ) from error
+        raise ValueError(f"{file} is not a readable {file.suffix} file ({error}); repair or remove it.") from error

@@ -69,9 +69,7 @@ class TokenFile:
 
     def __init__(self, path: Path, start: int = 0, stop: int | None = None) -> None:
         if not path.is_file():
-            raise FileNotFoundError(
-                f"{path} is missing; call the data module's prepare_data() before its setup()."
-            )
+            raise FileNotFoundError(f"{path} is missing; call the data module's prepare_data() before its setup().")
         self.path = path
         self.start = start
         self.stop = path.stat().st_size if stop is None else stop
@@ -87,9 +85,7 @@ class TokenFile:
     def tokens(self) -> NDArray[np.uint8]:
         """All tokens of the stretch, uint8, still on disk."""
         if self._mapped is None:
-            whole = (
-                np.memmap(self.path, dtype=np.uint8, mode="r") if self.stop else np.empty(0, dtype=np.uint8)
-            )
+            whole = np.memmap(self.path, dtype=np.uint8, mode="r") if self.stop else np.empty(0, dtype=np.uint8)
             self._mapped = whole[self.start : self.stop]
         return self._mapped
 

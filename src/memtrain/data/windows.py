@@ -33,9 +33,7 @@ class WindowDataset(SequenceDataset):
         ValueError: if the stream holds no window.
     """
 
-    def __init__(
-        self, stream: TokenFile, option: str, length: int, seed: int, split: Split, samples: int
-    ) -> None:
+    def __init__(self, stream: TokenFile, option: str, length: int, seed: int, split: Split, samples: int) -> None:
         places = len(stream) - length
         if places < 1:
             raise ValueError(

@@ -13,7 +13,7 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from memtrain import data, training
-from memtrain.callbacks import Axes
+from memtrain.callbacks import Axes, DriftCurve, MemoryGeometry, Samples
 from memtrain.data import SequenceDataModule
 from memtrain.fit.predictions import PredictionTable
 from memtrain.fit.records import AtomicCheckpointIO, CostRecord, LastCheckpoint, MetricsTable
@@ -133,7 +133,7 @@ class MemtrainCLI(LightningCLI):
             return [PredictionTable(directory)]
         if self.subcommand in ("validate", "test"):
             return []
-        kept: list[Callback] = [CostRecord(), Axes()]
+        kept: list[Callback] = [CostRecord(), Axes(), DriftCurve(), Samples(), MemoryGeometry()]
         if options.enable_checkpointing is not False:
             kept.append(LastCheckpoint(self.settings.checkpoint_every))
         return kept

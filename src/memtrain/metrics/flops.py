@@ -78,9 +78,7 @@ def smt_flops(
     """
     if frozen_teacher:
         return encoder_flops(teacher, length) + 3 * cell_flops(rnn)
-    return 3 * (
-        encoder_flops(teacher, length) + max(decoder_flops(teacher, length, future_length), cell_flops(rnn))
-    )
+    return 3 * (encoder_flops(teacher, length) + max(decoder_flops(teacher, length, future_length), cell_flops(rnn)))
 
 
 def dmt_flops(teacher: Teacher, rnn: RNN, length: int, steps: int, through_time: bool) -> int:

@@ -14,9 +14,7 @@ from memtrain.data.options import require_at_least
 from memtrain.data.probes.base import ProbeDataModule
 
 
-def key_value_recall(
-    generator: np.random.Generator, samples: int, *, pairs: int, keys: int, values: int
-) -> Rows:
+def key_value_recall(generator: np.random.Generator, samples: int, *, pairs: int, keys: int, values: int) -> Rows:
     """Draw pairs of distinct keys and any values, then a query key; the target is the query's value.
 
     Keys are the tokens 0..keys-1, values the tokens keys..keys+values-1. For example, with `pairs=3,

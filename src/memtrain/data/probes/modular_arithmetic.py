@@ -57,9 +57,7 @@ def bayes_accuracy(inputs: NDArray[np.int64], modulus: int) -> float:
     """
     a, b = inputs[:, 0::2, None], inputs[:, 1::2, None]
     w = np.arange(modulus)
-    predicted = (
-        b[:, :1] + w * (a - a[:, :1])
-    ) % modulus  # [B, pairs, V]: what each w predicts, given the first pair
+    predicted = (b[:, :1] + w * (a - a[:, :1])) % modulus  # [B, pairs, V]: what each w predicts, given the first pair
     agrees = np.logical_and.accumulate(predicted == b, axis=1)
     accuracy_sum = len(inputs) / modulus
     rows = np.arange(len(inputs))

@@ -106,9 +106,7 @@ class Stack(ProbeDataModule):
         pop_probability = np.array([0.0] + [0.5] * (self.capacity - 1) + [1.0])
         at_depth = np.zeros(self.capacity + 1)
         at_depth[0] = 1.0
-        just_pushed = np.zeros_like(
-            at_depth
-        )  # joint probability of the depth and of a push at the step before
+        just_pushed = np.zeros_like(at_depth)  # joint probability of the depth and of a push at the step before
         pops = pops_after_push = 0.0
         for _ in range(self.length):
             popped = at_depth * pop_probability

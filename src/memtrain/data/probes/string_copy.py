@@ -13,9 +13,7 @@ from memtrain.data.options import require_at_least
 from memtrain.data.probes.base import ProbeDataModule
 
 
-def string_copy(
-    generator: np.random.Generator, samples: int, *, length: int, symbols: int, reverse: bool
-) -> Rows:
+def string_copy(generator: np.random.Generator, samples: int, *, length: int, symbols: int, reverse: bool) -> Rows:
     """Draw L symbols 1..n, the delimiter 0, and the string teacher-forced; targets from the delimiter on.
 
     For example, with `length=8` (L = 4) and the string 3 1 4 2, plain and with `reverse=True`::
