@@ -113,8 +113,8 @@ class Source:
                     network.load_state_dict(part)
                 except RuntimeError as error:
                     raise ValueError(
-                        f"init_from is {self.path}, whose {name} differs in size from this stage's; leave out `network` to "
-                        "take over the checkpoint's."
+                        f"init_from is {self.path}, whose {name} differs in size from this stage's; "
+                        "leave out `network` to take over the checkpoint's."
                     ) from error
 
 

@@ -21,19 +21,19 @@ class NetworkOptions:
         memory_tokens: tokens of a memory, K; a memory is `K * width` numbers.
         heads: attention heads of encoder and decoder.
         head_dimension: features of a head; 64 in the authors' code at any width, smaller is faster at small widths.
-        rotary_dimensions: rotated features of a head; null: half of the head but at least 32, never more than there are.
+        rotary_dimensions: rotated features of a head; null: half of the head but at least 32, or all if it has fewer.
         encoder_layers: blocks of the teacher's encoder.
         decoder_layers: blocks of the teacher's decoder, and of the readout where `readout` is decoder.
         attention: how the encoder attends. causal: one pass gives the memories of all timesteps. bidirectional (paper):
             one pass a timestep, expensive where all timesteps are wanted.
-        context_length: null: memories see everything since the first token. A number Tc: with bidirectional, exactly the
-            last Tc tokens; with causal, Tc is each layer's attention window, so that a memory sees up to
+        context_length: null: memories see everything since the first token. A number Tc: with bidirectional, exactly
+            the last Tc tokens; with causal, Tc is each layer's attention window, so that a memory sees up to
             `encoder_layers * (Tc - 1)` tokens back and equals encoding the prefix, not the window.
         short_convolution: taps of a causal depthwise convolution on the encoder's input embeddings; 0: none;
             2 (each token sees its predecessor) removes the teacher's plateau on "the token after the marker" tasks.
         memory_attention: causal: a memory token of the decoder attends to earlier ones; full: to all (prefix LM).
-        memory_normalization: rms (each memory token has root mean square 1) or tanh (entries in (-1, 1); needed by gated
-            cells, whose states cannot reach memories of the other kind).
+        memory_normalization: rms (each memory token has root mean square 1) or tanh (entries in (-1, 1); needed by
+            gated cells, whose states cannot reach memories of the other kind).
         initial_memory: learned: K distinct tokens; zeros: what the paper does, not learned.
         readout: decoder: a decoder without future tokens, copied from the teacher after SMT; linear: one linear layer
             over the whole memory (BPTT only).
@@ -83,7 +83,7 @@ def primitive_factory(factory: CellFactory) -> dict[str, Any]:
     """A cell factory as `class_path` and `init_args`.
 
     Args:
-        factory: a subclass of Cell, or a `functools.partial` of one with keyword arguments (jsonargparse makes such too).
+        factory: a subclass of Cell, or a `functools.partial` of one with keyword arguments (as jsonargparse makes).
 
     Raises:
         ValueError: for anything else, which no checkpoint could record.
@@ -96,6 +96,6 @@ def primitive_factory(factory: CellFactory) -> dict[str, Any]:
         if isinstance(candidate, type) and issubclass(candidate, Cell):
             return {"class_path": f"{candidate.__module__}.{candidate.__qualname__}", "init_args": arguments}
     raise ValueError(
-        f"network.cell is {factory!r}, but must be a subclass of memtrain.networks.cells.Cell or a functools.partial of "
-        "one with keyword arguments, so that checkpoints can record it."
+        f"network.cell is {factory!r}, but must be a subclass of memtrain.networks.cells.Cell or a functools.partial "
+        "of one with keyword arguments, so that checkpoints can record it."
     )

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 Outputs = slice | Tensor
-"""Which tokens of the last block are wanted: a slice of positions, or indices `[..., P]` that broadcast over batches."""
+"""Which tokens of the last block are wanted: a slice of positions, or indices `[..., P]` that broadcast."""
 
 
 class Rotary(nn.Module):

@@ -169,7 +169,7 @@ class MemoryModule(LightningModule):
         self.evaluate("test", batch, batch_idx)
 
     def predict_step(self, batch: SequenceBatch, batch_idx: int) -> dict[str, Tensor]:
-        """Loss (nats per valid target) and accuracy of each sample: `index`, `loss`, `accuracy`, `targets`, all `[B]`."""
+        """Each sample's `index`, `loss` (nats per valid target), `accuracy` and number of `targets`, all `[B]`."""
         logits = predictions(self.teacher, self.rnn, batch)
         kind = "rollout" if "rollout" in logits.logits else "teacher"
         return logits.per_sample(kind) | {"index": batch.index}

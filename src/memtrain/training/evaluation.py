@@ -92,12 +92,13 @@ def predictions(
 class Evaluation(nn.Module):
     """The metrics of one split (method: section 6).
 
-    Predictions are read on all samples; drift, one-step error and the memories' geometry on those batches whose memories
-    are known everywhere: the first of each evaluation (`MemoryModule.evaluate`), for they cost as many memories as there
-    are timesteps.
+    Predictions are read on all samples; drift, one-step error and the memories' geometry on those batches whose
+    memories are known everywhere: the first of each evaluation (`MemoryModule.evaluate`), for they cost as many
+    memories as there are timesteps.
 
-    Logged names: `{teacher|one_step|rollout}/{loss|bits|accuracy}`; `one_step/error`; `drift/{mean|equilibrium|relative}`;
-    `memory/{uniformity|effective_rank}`, of the teacher's memories, or of the RNN's own where there is no teacher.
+    Logged names: `{teacher|one_step|rollout}/{loss|bits|accuracy}`, `one_step/error`,
+    `drift/{mean|equilibrium|relative}`, and `memory/{uniformity|effective_rank}` of the teacher's memories, or of the
+    RNN's own where there is no teacher.
     """
 
     def __init__(self) -> None:

@@ -32,14 +32,14 @@ class RolloutModule(MemoryModule):
     """Base of the stages that roll the RNN out.
 
     Args:
-        trajectory: sequential (one step after the other) or picard (sweeps over all timesteps at once, from the teacher's
-            memories).
+        trajectory: sequential (one step after the other) or picard (sweeps over all timesteps at once, from the
+            teacher's memories).
         gradient: through_time: back-propagated through the whole rollout; detached: never through more than one step.
         start: initial: the rollout starts at `m_init`; teacher: windows start at the teacher's memories at random
             timesteps (and one at `m_init`), all windows in one batch.
         starts: windows of a sequence, for `start: teacher`.
-        rollout_length: inputs of a rollout, W; null: the whole sequence. A list makes it grow over the stage, each entry
-            for an equal share of the steps, for example [16, 32, 64, 128].
+        rollout_length: inputs of a rollout, W; null: the whole sequence. A list makes it grow over the stage, each
+            entry for an equal share of the steps, for example [16, 32, 64, 128].
         label_stride: the loss is taken at every s-th step of a rollout.
         sweeps: picard's number of sweeps.
         kwargs: see MemoryModule.

@@ -26,12 +26,13 @@ class TeacherModule(MemoryModule):
 
     Args:
         timesteps_per_sequence: memories trained in each sequence, N; null: all T of them.
-        timestep_sampling: uniform; or targets: half of the draws from timesteps that bear a target, so that a probe whose
-            only target is the last position trains that position in every step.
+        timestep_sampling: uniform; or targets: half of the draws from timesteps that bear a target, so that a probe
+            whose only target is the last position trains that position in every step.
         future_length: targets decoded from each memory, Tf (`y_t .. y_{t+Tf-1}`); null: to the end of the sequence.
         decoding_weight: weight of the decoding loss.
         uniformity_weight: weight of the uniformity loss; 0 lets memories collapse.
-        uniformity_over: tokens: pairs of single memory tokens (authors' code); memories: pairs of whole memories (paper).
+        uniformity_over: tokens: pairs of single memory tokens (authors' code); memories: pairs of whole memories
+            (paper).
         kwargs: see MemoryModule.
     """
 

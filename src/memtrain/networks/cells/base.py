@@ -64,6 +64,6 @@ def refuse_rms(cell: str, memory_normalization: MemoryNormalization, accept_rms:
     """
     if memory_normalization != "tanh" and not accept_rms:
         raise ValueError(
-            f"network.memory_normalization is {memory_normalization}, but the gated states of {cell} lie in [-1, 1] and "
-            "cannot reach such memories; set it to tanh."
+            f"network.memory_normalization is {memory_normalization}, but the gated states of {cell} lie in [-1, 1] "
+            "and cannot reach such memories; set it to tanh."
         )

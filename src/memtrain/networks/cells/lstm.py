@@ -30,8 +30,8 @@ class LSTMCell(Cell):
         refuse_rms("LSTMCell", memory_normalization, accept_rms)
         if width * memory_tokens % 2:
             raise ValueError(
-                f"network.width * network.memory_tokens is {width * memory_tokens}, but an LSTMCell needs an even number "
-                "(half for c, half for h); choose an even width."
+                f"network.width * network.memory_tokens is {width * memory_tokens}, but an LSTMCell needs an even "
+                "number (half for c, half for h); choose an even width."
             )
         self.hidden = width * memory_tokens // 2
         self.lstm = nn.LSTMCell(width, self.hidden)

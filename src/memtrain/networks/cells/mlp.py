@@ -1,4 +1,6 @@
-"""The MLP cell: a residual multi-layer perceptron over the whole memory (paper; its sizes are not known, ours stated)."""
+"""The MLP cell: a residual multi-layer perceptron over the whole memory (paper; its sizes unknown, ours stated)."""
+
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +34,7 @@ class MLPCell(Cell):
         size = width * memory_tokens
         hidden = hidden or 2 * size
         sizes = [size + width, *[hidden] * layers]
-        modules = [m for i, o in zip(sizes[:-1], sizes[1:], strict=True) for m in (nn.Linear(i, o), nn.GELU())]
+        modules = [m for i, o in pairwise(sizes) for m in (nn.Linear(i, o), nn.GELU())]
         self.network = nn.Sequential(*modules, nn.Linear(hidden, size))
 
     def step(self, memory: Tensor, embedding: Tensor) -> Tensor:
