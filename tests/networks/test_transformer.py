@@ -4,8 +4,9 @@ import pytest
 import torch
 import x_transformers
 from torch import Tensor
+from torch.nn import functional as F
 
-from memtrain.networks.transformer import Rotary, Transformer, rotate
+from memtrain.networks.transformer import FEW_TOKENS, Rotary, Transformer, attend_few, rotate
 
 WIDTH, LAYERS, HEADS = 24, 3, 2
 
@@ -146,3 +147,14 @@ def test_impossible_rotary_dimensions_are_refused(rotated: int) -> None:
 def test_a_stack_without_layers_is_refused() -> None:
     with pytest.raises(ValueError, match="layers is 0, but a Transformer needs at least 1"):
         Transformer(WIDTH, 0, 1, head_dimension=8)
+
+
+@pytest.mark.parametrize("tokens", range(1, FEW_TOKENS + 1))
+def test_attention_to_few_tokens_equals_the_fused_kernel(tokens: int) -> None:
+    q, k, v = (torch.randn(2, 5, size, 3, 4, dtype=torch.float64, requires_grad=True) for size in (2, tokens, tokens))
+    few = attend_few(q, k, v)
+    fused = F.scaled_dot_product_attention(*(part.transpose(-3, -2) for part in (q, k, v))).transpose(-3, -2)
+    torch.testing.assert_close(few, fused, rtol=0, atol=1e-12)
+    weights = torch.randn_like(few)
+    gradients = [torch.autograd.grad((out * weights).sum(), (q, k, v)) for out in (few, fused)]
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=0, atol=1e-12)
