@@ -1,6 +1,7 @@
 """Comparisons of fabricated results: rows, summary, verdict, figure and what is printed."""
 
 import json
+import math
 import statistics
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,10 @@ from PIL import Image
 
 from memtrain.cli import main
 from memtrain.compare import COLUMNS, read_rows, summarise, verdict
+from memtrain.compare.comparison import next_commands
+from memtrain.compare.figure import draw
+from memtrain.compare.origins import differences, origins
+from memtrain.compare.verdict import idle_teachers, ranked, unlike_sizes
 
 ACCURACIES = {
     "teacher": [1.0, 0.98, 0.99],
@@ -38,6 +43,7 @@ def write_result(
         "seed": seed,
         "learning_rate": 1e-3,
         "encoder": "causal" if "smt" in stages else None,
+        "provenance": {"commit": "c0ffee", "versions": {"torch": "2"}, "hardware": {"processor": "abacus"}},
         "parameters": {"teacher": 200, "rnn": 100} if "smt" in stages else {"rnn": 100},
         "counters": {
             "steps": 100 * (position + 1),
@@ -94,6 +100,7 @@ def test_the_summary_has_mean_and_range_over_seeds_at_the_training_difficulty(tm
     summary = {entry["method"]: entry for entry in summarise(read_rows([fabricate(tmp_path)]))}
     assert set(summary) == set(ACCURACIES)
     assert summary["smt_dmt"] == {
+        "experiment": "fabricated",
         "method": "smt_dmt",
         "difficulty": 128,
         "metric": "accuracy",
@@ -101,6 +108,7 @@ def test_the_summary_has_mean_and_range_over_seeds_at_the_training_difficulty(tm
         "minimum": 0.96,
         "maximum": 0.98,
         "seeds": 3,
+        "diverged": 0,
     }
 
 
@@ -194,3 +202,88 @@ def test_unfinished_folders_are_compared_as_far_as_they_are(tmp_path: Path) -> N
 def test_a_folder_without_results_is_refused(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", str(tmp_path / name)]) == 1
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_every_two_methods_are_judged(tmp_path: Path) -> None:
+    for method, accuracy in (("first", 0.9), ("second", 0.5), ("third", 0.1)):
+        for seed in range(3):
+            write_result(tmp_path, method, ["bptt"], 0, seed, reading("rollout", accuracy + seed / 100))
+    said = [line for line in verdict(read_rows([tmp_path])).splitlines() if line.startswith("length 128: ")]
+    pairs = [("first", "second"), ("first", "third"), ("second", "third")]
+    assert all(f"{better} is ahead of {other} " in line for line, (better, other) in zip(said, pairs, strict=True))
+
+
+def test_a_method_with_a_diverged_seed_is_named_and_never_ahead(tmp_path: Path) -> None:
+    nothing = {"rollout/accuracy": 1.0, "rollout/loss": None, "rollout/bits": None}
+    for seed in range(3):
+        write_result(tmp_path, "steady", ["bptt"], 0, seed, reading("rollout", 0.2 + seed / 100))
+        write_result(tmp_path, "wild", ["bptt"], 0, seed, nothing if seed == 1 else reading("rollout", 0.9))
+    rows = read_rows([tmp_path])
+    assert verdict(rows).splitlines()[0] == "length 128: wild diverged (seed 1: no finite loss), and is not judged."
+    assert "ahead" not in verdict(rows)
+    assert ranked(rows) == ["steady", "wild"]
+    assert {entry["method"]: entry["diverged"] for entry in summarise(rows)} == {"steady": 0, "wild": 1}
+
+
+def test_a_diverged_teacher_is_named(tmp_path: Path) -> None:
+    nothing = {"teacher/accuracy": 1.0, "teacher/loss": math.nan, "teacher/bits": math.nan}
+    write_result(tmp_path, "smt_dmt", ["smt", "dmt"], 0, 0, nothing | reading("rollout", 0.5))
+    assert "the teacher of seed 0 diverged" in next(idle_teachers(read_rows([tmp_path])))
+
+
+def test_the_same_run_in_two_folders_is_refused(tmp_path: Path) -> None:
+    folders = [fabricate(tmp_path / name, seeds=1) for name in ("one", "two")]
+    with pytest.raises(ValueError, match=r"one/bptt/128/0/bptt and .*two/bptt/128/0/bptt hold the same method"):
+        read_rows(folders)
+
+
+def test_experiments_are_not_mixed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, accuracy in (("alpha", 0.9), ("beta", 0.1)):
+        for method, difference in (("first", 0.0), ("second", 0.5)):
+            for seed in range(3):
+                metrics = reading("rollout", abs(accuracy - difference) + seed / 100)
+                other = {"experiment": name, "difficulty_name": "pairs" if name == "beta" else "length"}
+                write_result(tmp_path / name, method, ["bptt"], 0, seed, metrics, **other)
+    folders = [tmp_path / "alpha", tmp_path / "beta"]
+    rows = read_rows(folders)
+    assert verdict(rows).splitlines()[0].startswith("alpha, length 128: first is ahead of second")
+    assert any(s.startswith("beta, pairs 128: second is ahead of first") for s in verdict(rows).splitlines())
+    assert len(summarise(rows)) == 4
+    assert len(draw(rows, folders).subfigs) == 2
+
+
+def test_learning_is_drawn_for_data_without_a_difficulty(tmp_path: Path) -> None:
+    metrics = reading("rollout", 0.5)
+    evaluations = [{"difficulty": None, "split": "test", "metrics": metrics, "reference_lines": {"chance": 0.1}}]
+    nothing = {"difficulty": None, "difficulty_name": None, "evaluations": evaluations}
+    write_result(tmp_path, "bptt", ["bptt"], 0, 0, metrics, **nothing)
+    _, learning = draw(read_rows([tmp_path]), [tmp_path]).subfigs[0].axes
+    assert list(learning.lines[0].get_xdata()) == [5, 10]
+
+
+def test_runs_of_different_commits_or_hardware_are_told(tmp_path: Path) -> None:
+    places = [("a", "abacus"), ("b", "abacus"), ("b", "loom")]
+    found = origins({"provenance": {"commit": c, "versions": {}, "hardware": {"processor": p}}} for c, p in places)
+    assert list(differences(found)) == [
+        "The runs come from 2 commits: a, b.",
+        "The runs come from 2 kinds of hardware, so that seconds differ: processor abacus; processor loom.",
+    ]
+    assert not list(differences(origins([])))
+
+
+def test_a_gru_of_another_size_is_told_unless_a_matched_one_is_there(tmp_path: Path) -> None:
+    write_result(tmp_path, "bptt", ["bptt"], 0, 0, reading("rollout", 0.5), parameters={"rnn": 100})
+    write_result(tmp_path, "bptt_gru", ["bptt"], 0, 0, reading("rollout", 0.5), parameters={"rnn": 201})
+    assert "bptt_gru has 201 parameters and bptt 100" in next(unlike_sizes(read_rows([tmp_path])))
+    write_result(tmp_path, "bptt_gru_matched", ["bptt"], 0, 0, reading("rollout", 0.5))
+    assert not list(unlike_sizes(read_rows([tmp_path])))
+
+
+def test_the_next_command_takes_the_best_methods_first_seed(tmp_path: Path) -> None:
+    fabricate(tmp_path)
+    checkpoint = tmp_path / "smt_dmt" / "128" / "0" / "dmt" / "checkpoints" / "last.ckpt"
+    checkpoint.parent.mkdir()
+    checkpoint.touch()
+    commands = next_commands(read_rows([tmp_path]), tmp_path)
+    assert commands[0] == f"tensorboard --logdir {tmp_path}"
+    assert commands[1] == f"memtrain generate --checkpoint {checkpoint} --prompt '1 0 1'"

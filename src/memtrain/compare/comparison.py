@@ -1,6 +1,7 @@
 """`memtrain compare`: reads the rows, writes table, summary and figure, prints what they say."""
 
 import io
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,8 +11,21 @@ from rich.console import Console
 from rich.table import Table
 
 from memtrain.compare.figure import draw
-from memtrain.compare.rows import COLUMNS, read_rows
-from memtrain.compare.verdict import idle_teachers, metric_of, readable, summarise, verdict
+from memtrain.compare.origins import differences, origins
+from memtrain.compare.rows import COLUMNS, read_results, read_rows
+from memtrain.compare.verdict import (
+    difficulty_name,
+    diverged,
+    experiments,
+    idle_teachers,
+    metric_of,
+    ranked,
+    readable,
+    summarise,
+    trained_at,
+    unlike_sizes,
+    verdict,
+)
 from memtrain.files import write_bytes, write_json, write_text
 from memtrain.provenance import provenance
 
@@ -27,10 +41,12 @@ def compare_directories(directories: Sequence[Path], output: Path | None = None)
 
     Raises:
         FileNotFoundError: where a folder has no results.
+        ValueError: where two folders hold the same run.
     """
     output = output or directories[0]
     rows = read_rows(directories)
     said = verdict(rows)
+    found = origins(result for directory in directories for result in read_results(directory))
     write_text(output / "comparison.csv", rows[COLUMNS].to_csv(index=False))
     write_json(
         output / "comparison.json",
@@ -39,20 +55,34 @@ def compare_directories(directories: Sequence[Path], output: Path | None = None)
             "rows": as_primitives(rows[COLUMNS]),
             "summary": summarise(rows),
             "verdict": said,
-            "provenance": provenance() | {"seeds": sorted(int(seed) for seed in rows["seed"].unique())},
+            "provenance": provenance() | {"seeds": sorted(int(seed) for seed in rows["seed"].unique()), "runs": found},
         },
     )
     image = io.BytesIO()
     draw(rows, directories).savefig(image, dpi=200, format="png")
     write_bytes(output / "comparison.png", image.getvalue())
     console = Console(soft_wrap=False, highlight=False)
-    console.print(table(rows))
-    for sentence in (*idle_teachers(rows), *said.splitlines()):
+    for name, own in experiments(rows):
+        console.print(table(name, own))
+    for sentence in (*differences(found), *unlike_sizes(rows), *idle_teachers(rows), *said.splitlines()):
         console.print(sentence, markup=False, soft_wrap=True)
     console.print(f"Table: {output / 'comparison.csv'}  Figure: {output / 'comparison.png'}", soft_wrap=True)
-    checkpoint = min(directories[0].glob("*/*/*/*/checkpoints/last.ckpt"), default="FILE", key=str)
-    console.print(f"Next: tensorboard --logdir {directories[0]}", soft_wrap=True)
-    console.print(f"      memtrain generate --checkpoint {checkpoint} --help", soft_wrap=True)
+    for command in next_commands(rows, directories[0]):
+        console.print(f"Next: {command}", markup=False, soft_wrap=True)
+
+
+def next_commands(rows: pd.DataFrame, directory: Path) -> list[str]:
+    """Commands that show more: curves and pages, and samples of the best method's first seed."""
+    commands = [["tensorboard", "--logdir", str(directory)]]
+    _, own = experiments(rows)[0]
+    final = trained_at(own[own["final"]])
+    if len(final):
+        best = final[final["method"] == ranked(final)[0]].sort_values("seed", kind="stable").iloc[0]
+        checkpoint = best["folder"] / "checkpoints" / "last.ckpt"
+        prompt = ["--prompt", "1 0 1"] if metric_of(own) == "accuracy" else []  # a probe cannot start by itself
+        if checkpoint.is_file():
+            commands.append(["memtrain", "generate", "--checkpoint", str(checkpoint), *prompt])
+    return [shlex.join(command) for command in commands]
 
 
 def as_primitives(rows: pd.DataFrame) -> list[dict[str, object]]:
@@ -60,26 +90,24 @@ def as_primitives(rows: pd.DataFrame) -> list[dict[str, object]]:
     return rows.astype(object).where(rows.notna(), None).to_dict("records")
 
 
-def table(rows: pd.DataFrame) -> Table:
-    """The rows for reading: one line a method at each pair of difficulties, the best first."""
+def table(name: str, rows: pd.DataFrame) -> Table:
+    """An experiment's rows for reading: one line a method at each pair of difficulties, the best first."""
     metric = metric_of(rows)
-    title = ", ".join(rows["experiment"].unique())
-    result = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), title=title, title_justify="left")
-    result.add_column(rows["difficulty_name"].iloc[0] or "", no_wrap=True)
+    result = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), title=name, title_justify="left")
+    result.add_column(difficulty_name(rows), no_wrap=True)
     result.add_column("method", no_wrap=True)
     for column in (metric, "range", "seeds", "seconds", "chain", "weights"):
         result.add_column(column, justify="right", no_wrap=True)
     for (difficulty, evaluated), place in rows.groupby(["difficulty", "evaluation_difficulty"], dropna=False):
         where = "" if pd.isna(difficulty) else f"{difficulty:g}"
         where += f" -> {evaluated:g}" if where and difficulty != evaluated else ""
-        methods = [group for _, group in place.groupby("method")]
-        methods.sort(key=lambda group: group[metric].mean(), reverse=metric == "accuracy")
-        for group in methods:
+        for method in ranked(place):
+            group = place[place["method"] == method]
             values = group[metric]
             result.add_row(
                 where,
-                group["method"].iloc[0],
-                readable(metric, values.mean()),
+                method,
+                "diverged" if diverged(group).any() else readable(metric, values.mean()),
                 f"{readable(metric, values.min()).split()[0]}..{readable(metric, values.max()).split()[0]}",
                 str(group["seed"].nunique()),
                 f"{group['train_seconds'].mean():.0f}",

@@ -1,5 +1,6 @@
 """`comparison.png`: what each method reaches at each difficulty, and how fast."""
 
+import itertools
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -7,10 +8,10 @@ from typing import Any, Literal
 import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 
 from memtrain.compare.rows import read_results
-from memtrain.compare.verdict import metric_of
+from memtrain.compare.verdict import difficulty_name, experiments, metric_of, ranked
 
 STYLE: Any = {
     "font.size": 9,
@@ -24,6 +25,8 @@ STYLE: Any = {
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f", "#000000")
 """Okabe and Ito's palette, told apart by colour-blind eyes too."""
 GREY = "#555555"
+WIDTH, HEIGHT = 4.6, 3.8
+"""Of a panel, in inches."""
 CURVES = 3
 """Difficulties whose learning curves are drawn, the hardest."""
 LineStyle = Literal[":", "-.", "--"]
@@ -41,31 +44,53 @@ def draw(rows: pd.DataFrame, directories: Iterable[Path]) -> Figure:
         rows: see `memtrain.compare.rows`.
         directories: where the runs' `metrics.csv` are.
     """
-    metric = metric_of(rows)
-    curves = pd.concat([read_curves(directory, metric) for directory in directories], ignore_index=True)
-    unfinished = list(curves["method"].unique()) if len(curves) else []
-    colours = dict(zip(dict.fromkeys([*methods_in_order(rows), *unfinished]), COLOURS * len(rows), strict=False))
-    difficulties = list(curves["difficulty"].drop_duplicates().sort_values())[-CURVES:] if len(curves) else []
-    places = len(rows[["difficulty", "evaluation_difficulty"]].drop_duplicates())
-    widths = [max(4.6, 1.4 * places), *(4.6 for _ in difficulties)]
+    results = [result for directory in directories for result in read_results(directory)]
+    curves = {name: read_curves(results, name, metric_of(own)) for name, own in experiments(rows)}
+    methods = {name: methods_of(own, curves[name]) for name, own in experiments(rows)}
+    known = dict.fromkeys(itertools.chain.from_iterable(methods.values()))
+    colours = dict(zip(known, itertools.cycle(COLOURS), strict=False))
+    widths = {name: panel_widths(own, curves[name]) for name, own in experiments(rows)}
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(sum(widths), 3.8), layout="constrained")
-        final, *learning = figure.subplots(1, len(widths), squeeze=False, width_ratios=widths)[0]
-        draw_final(final, rows, metric, colours)
-        for axes, difficulty in zip(learning, difficulties, strict=True):
-            draw_curves(axes, curves[curves["difficulty"] == difficulty], metric, colours)
-            name = rows["difficulty_name"].iloc[0]
-            axes.set_title(f"learning, {name} {difficulty}" if name else "learning", loc="left")
-        handles = [matplotlib.lines.Line2D([], [], color=c, marker="o", label=m) for m, c in colours.items()]
-        figure.legend(handles=handles, loc="outside lower center", ncols=min(8, len(handles)))
+        size = (max(map(sum, widths.values())), HEIGHT * len(widths))
+        figure = Figure(figsize=size, layout="constrained")
+        parts = figure.subfigures(len(widths), 1, squeeze=False)[:, 0]
+        for part, (name, own) in zip(parts, experiments(rows), strict=True):
+            shown = {method: colours[method] for method in methods[name]}
+            draw_experiment(part, own, curves[name], widths[name], shown)
+            if len(widths) > 1:
+                part.suptitle(name, x=0.01, ha="left", weight="bold")
     return figure
 
 
-def methods_in_order(rows: pd.DataFrame) -> list[str]:
-    """Methods first, the best in front, then what they were worth before their last stage."""
-    metric = metric_of(rows)
-    means = rows.groupby(["final", "method"])[metric].mean().reset_index()
-    return list(means.sort_values(["final", metric], ascending=[False, metric == "loss"])["method"])
+def methods_of(rows: pd.DataFrame, curves: pd.DataFrame) -> list[str]:
+    """Methods first, the best in front, then what they were worth before their last stage, then unfinished ones."""
+    names = [*ranked(rows[rows["final"]]), *ranked(rows[~rows["final"]]), *curves["method"]]
+    return list(dict.fromkeys(names))
+
+
+def panel_widths(rows: pd.DataFrame, curves: pd.DataFrame) -> list[float]:
+    """Widths in inches: the panel of results, then one panel for each difficulty whose learning is drawn."""
+    places = len(rows[["difficulty", "evaluation_difficulty"]].drop_duplicates())
+    return [max(WIDTH, 1.4 * places), *(WIDTH for _ in learned_difficulties(curves))]
+
+
+def learned_difficulties(curves: pd.DataFrame) -> list[float]:
+    """The difficulties whose learning is drawn; NaN is that of data without any."""
+    return list(curves["difficulty"].drop_duplicates().sort_values())[-CURVES:]
+
+
+def draw_experiment(
+    part: SubFigure, rows: pd.DataFrame, curves: pd.DataFrame, widths: list[float], colours: Mapping[str, str]
+) -> None:
+    """One experiment: its results, and its learning at each of the hardest difficulties."""
+    metric, name = metric_of(rows), difficulty_name(rows)
+    final, *learning = part.subplots(1, len(widths), squeeze=False, width_ratios=widths)[0]
+    draw_final(final, rows, metric, colours)
+    for axes, difficulty in zip(learning, learned_difficulties(curves), strict=True):
+        draw_curves(axes, curves[same(curves["difficulty"], difficulty)], metric, colours)
+        axes.set_title(f"learning, {name} {difficulty:g}" if name else "learning", loc="left")
+    handles = [matplotlib.lines.Line2D([], [], color=c, marker="o", label=m) for m, c in colours.items()]
+    part.legend(handles=handles, loc="outside lower center", ncols=min(8, len(handles)))
 
 
 def draw_final(axes: Axes, rows: pd.DataFrame, metric: str, colours: Mapping[str, str]) -> None:
@@ -86,7 +111,7 @@ def draw_final(axes: Axes, rows: pd.DataFrame, metric: str, colours: Mapping[str
             if position == len(places) - 1:
                 beside = (position + 0.47, line)
                 axes.annotate(label, beside, fontsize=7, color=GREY, va="center", annotation_clip=False)
-    name = rows["difficulty_name"].iloc[0] or ""
+    name = difficulty_name(rows)
     ticks = [
         "" if pd.isna(d) else f"{name} {d:g}" if d == e else f"{name} {e:g}\ntrained at {d:g}"
         for d, e in places.itertuples(index=False)
@@ -125,20 +150,21 @@ def draw_curves(axes: Axes, curves: pd.DataFrame, metric: str, colours: Mapping[
         axes.set_ylim(0, 1.05)
 
 
-def read_curves(directory: Path, metric: str) -> pd.DataFrame:
-    """Validation curves of all runs: method, difficulty, seed, stage, train_seconds, the metric, reference lines."""
+def read_curves(results: Iterable[Mapping[str, Any]], experiment: str, metric: str) -> pd.DataFrame:
+    """Validation curves of an experiment: method, difficulty (NaN: none), seed, stage, train_seconds, metric, lines."""
     curves = []
-    for result in read_results(directory):
-        difficulty = "any" if result["difficulty"] is None else str(result["difficulty"])
-        path = directory / result["method"] / difficulty / str(result["seed"]) / result["stage"] / "metrics.csv"
-        table = pd.read_csv(path)
+    for result in results:
+        if result["experiment"] != experiment:
+            continue
+        table = pd.read_csv(result["folder"] / "metrics.csv")
         columns = {f"val/rollout/{metric}": metric, "cost/train_seconds": "train_seconds"}
         if not set(columns) <= set(table.columns):
             continue  # a stage without an RNN, or without validation
         curve = table[list(columns)].rename(columns=columns).dropna()
-        identity = {name: result[name] for name in ("method", "difficulty", "seed", "stage")}
+        identity = {name: result[name] for name in ("method", "seed", "stage")}
+        identity["difficulty"] = float("nan") if result["difficulty"] is None else float(result["difficulty"])
         curves.append(curve.assign(**identity, **result["evaluations"][0]["reference_lines"]))
-    return pd.concat(curves, ignore_index=True) if curves else pd.DataFrame()
+    return pd.concat(curves, ignore_index=True) if curves else pd.DataFrame(columns=["method", "difficulty"])
 
 
 def same(column: pd.Series, value: float | None) -> pd.Series:

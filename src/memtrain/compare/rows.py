@@ -1,5 +1,6 @@
 """From `result.json` files to the rows of `comparison.csv`."""
 
+import itertools
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ COLUMNS = [
     "parameters", "learning_rate", "encoder",
 ]  # fmt: skip
 
+METRICS = ("accuracy", "loss", "bits")
 DRIFTS = ("mean", "equilibrium", "relative")
 REFERENCE_LINES = ("chance", "shortcut_accuracy", "best_possible", "unigram_entropy", "bigram_entropy")
 
@@ -28,29 +30,44 @@ def read_rows(directories: Iterable[Path]) -> pd.DataFrame:
         directories: folders that `memtrain run` has filled.
 
     Returns:
-        One row per (method, difficulty, seed, evaluation difficulty) with `COLUMNS`, and a column `final`: beside the
-        methods there are rows for what their stages were worth before the last one, at the cost until then: `teacher`,
-        and `smt` for a method of stages smt and dmt.
+        One row per (experiment, method, difficulty, seed, evaluation difficulty) with `COLUMNS`, a column `folder` of
+        the stage, and a column `final`: beside the methods there are rows for what their stages were worth before the
+        last one, at the cost until then: `teacher`, and `smt` for a method of stages smt and dmt.
 
     Raises:
         FileNotFoundError: where a folder has no results.
+        ValueError: where two folders hold the same run.
     """
+    experiments: dict[str, list[dict[str, Any]]] = {}
+    for result in itertools.chain.from_iterable(map(read_results, directories)):
+        experiments.setdefault(result["experiment"], []).append(result)
     rows: list[dict[str, Any]] = []
-    for directory in directories:
-        results = read_results(directory)
+    for results in experiments.values():
         methods = {result["method"] for result in results}
         for result in results:
             rows += rows_of(result, methods, several=len(methods_with_teacher(results)) > 1)
-    table = pd.DataFrame(rows, columns=[*COLUMNS, "final"])
+    table = pd.DataFrame(rows, columns=[*COLUMNS, "final", "folder"])
+    table = table.astype(dict.fromkeys((*METRICS, *REFERENCE_LINES), float))  # undefined ones are NaN
     keys = ["experiment", "difficulty", "evaluation_difficulty", "method", "seed"]
+    refuse_duplicates(table, keys)
     return table.sort_values(keys, kind="stable").reset_index(drop=True)
 
 
+def refuse_duplicates(table: pd.DataFrame, keys: list[str]) -> None:
+    """Refuse rows that would count one seed twice."""
+    for (experiment, *_), same in table.groupby(keys, dropna=False)["folder"]:
+        if len(same) > 1:
+            raise ValueError(
+                f"{same.iloc[0]} and {same.iloc[1]} hold the same method, difficulty and seed of experiment "
+                f"{experiment}; compare only one of them."
+            )
+
+
 def read_results(directory: Path) -> list[dict[str, Any]]:
-    """The results of a folder's runs, without those of its tuning runs."""
+    """The results of a folder's runs, each with the `folder` of its stage, without those of its tuning runs."""
     if not directory.is_dir():
         raise FileNotFoundError(f"There is no folder {directory}; name one that `memtrain run` has filled.")
-    results = [read_json(path) for path in sorted(directory.glob("*/*/*/*/result.json"))]
+    results = [read_json(path) | {"folder": path.parent} for path in sorted(directory.glob("*/*/*/*/result.json"))]
     if not results:
         raise FileNotFoundError(
             f"{directory} has no finished stage (METHOD/DIFFICULTY/SEED/STAGE/result.json); "
@@ -107,7 +124,7 @@ def row(result: Mapping[str, Any], evaluation: Mapping[str, Any], method: str, k
         "difficulty": result["difficulty"],
         "evaluation_difficulty": evaluation["difficulty"],
         "seed": result["seed"],
-        **{name: metrics[f"{kind}/{name}"] for name in ("accuracy", "loss", "bits")},
+        **{name: metrics[f"{kind}/{name}"] for name in METRICS},
         **{name: evaluation["reference_lines"].get(name) for name in REFERENCE_LINES},
         **{f"drift_{name}": metrics.get(f"drift/{name}") if rollout else None for name in DRIFTS},
         "uniformity": metrics.get("memory/uniformity"),
@@ -121,4 +138,5 @@ def row(result: Mapping[str, Any], evaluation: Mapping[str, Any], method: str, k
         "parameters": result["parameters"]["rnn" if rollout else "teacher"],
         "learning_rate": result["learning_rate"],
         "encoder": result["encoder"],
+        "folder": result["folder"],
     }

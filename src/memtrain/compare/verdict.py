@@ -1,18 +1,46 @@
 """What the rows say: a summary per method, and a verdict that does not claim more than the seeds show."""
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 SEEDS_NEEDED = 3
 NOTHING_LEARNED = 0.05
 """Part of the way from chance to perfect below which a teacher counts as having stayed at chance."""
+UNLIKE_SIZES = 2.0
+"""Factor in parameters above which a baseline of another cell needs a size-matched copy beside it."""
 
 
 def metric_of(rows: pd.DataFrame) -> str:
-    """What methods are compared by: accuracy where chance is known (probes), else loss (text, images)."""
+    """What an experiment's methods are compared by: accuracy where chance is known (probes), else loss."""
     return "accuracy" if rows["chance"].notna().all() else "loss"
+
+
+def experiments(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Names of the experiments and their rows, which are never mixed."""
+    return [(name, group) for name, group in rows.groupby("experiment", sort=False)]
+
+
+def difficulty_name(rows: pd.DataFrame) -> str:
+    """The option that an experiment varies; empty where it varies none."""
+    name = rows["difficulty_name"].iloc[0]
+    return "" if pd.isna(name) else str(name)
+
+
+def diverged(rows: pd.DataFrame) -> pd.Series:
+    """Which rows have a loss or an accuracy that is no finite number."""
+    return ~np.isfinite(rows[["accuracy", "loss"]]).all(axis=1)
+
+
+def ranked(rows: pd.DataFrame) -> list[str]:
+    """The methods of an experiment, the best in front, those with a diverged seed last."""
+    metric = metric_of(rows)
+    worse = rows[metric] if metric == "loss" else -rows[metric]
+    means = worse.mask(diverged(rows), np.inf).groupby(rows["method"], sort=False).mean()
+    return [str(method) for method in means.sort_values(kind="stable").index]
 
 
 def summarise(rows: pd.DataFrame) -> list[dict[str, Any]]:
@@ -20,21 +48,28 @@ def summarise(rows: pd.DataFrame) -> list[dict[str, Any]]:
 
     Args:
         rows: see `memtrain.compare.rows`.
+
+    Returns:
+        One entry for each experiment, method and difficulty. `diverged` counts seeds without a finite loss or accuracy.
     """
-    own = trained_at(rows)
-    metric = metric_of(rows)
-    return [
-        {
-            "method": method,
-            "difficulty": None if pd.isna(difficulty) else difficulty,
-            "metric": metric,
-            "mean": float(group[metric].mean()),
-            "minimum": float(group[metric].min()),
-            "maximum": float(group[metric].max()),
-            "seeds": int(group["seed"].nunique()),
-        }
-        for (method, difficulty), group in own.groupby(["method", "difficulty"], sort=False, dropna=False)
-    ]
+    entries = []
+    for experiment, own in experiments(trained_at(rows)):
+        metric = metric_of(own)
+        for (method, difficulty), group in own.groupby(["method", "difficulty"], sort=False, dropna=False):
+            entries.append(
+                {
+                    "experiment": experiment,
+                    "method": method,
+                    "difficulty": None if pd.isna(difficulty) else difficulty,
+                    "metric": metric,
+                    "mean": float(group[metric].mean(skipna=False)),
+                    "minimum": float(group[metric].min(skipna=False)),
+                    "maximum": float(group[metric].max(skipna=False)),
+                    "seeds": int(group["seed"].nunique()),
+                    "diverged": int(diverged(group).sum()),
+                }
+            )
+    return entries
 
 
 def trained_at(rows: pd.DataFrame) -> pd.DataFrame:
@@ -43,34 +78,40 @@ def trained_at(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def verdict(rows: pd.DataFrame) -> str:
-    """The best method against each other one, wherever they were evaluated: one sentence a line.
+    """Every two methods against each other, wherever they were evaluated: one sentence a line.
 
     Args:
         rows: see `memtrain.compare.rows`.
 
     Returns:
         "ahead" only with three seeds or more each and a difference above the spread, which is the sum of the two sample
-        standard deviations; else "undecided".
+        standard deviations; else "undecided". A method with a diverged seed is named, and is never judged.
     """
-    metric = metric_of(rows)
-    places = ["experiment", "difficulty_name", "difficulty", "evaluation_difficulty"]
+    several = rows["experiment"].nunique() > 1
     sentences = []
-    for (_, name, difficulty, evaluated), group in rows[rows["final"]].groupby(places, dropna=False):
-        where = place(name, difficulty, evaluated)
-        values = {method: seeds[metric] for method, seeds in group.groupby("method", sort=False)}
-        ranked = sorted(values, key=lambda method: values[method].mean(), reverse=metric == "accuracy")
-        for other in ranked[1:]:
-            sentences.append(where + judge(metric, ranked[0], values[ranked[0]], other, values[other]))
+    for experiment, own in experiments(rows[rows["final"]]):
+        metric, name = metric_of(own), difficulty_name(own)
+        for (difficulty, evaluated), group in own.groupby(["difficulty", "evaluation_difficulty"], dropna=False):
+            where = place(experiment if several else "", name, difficulty, evaluated)
+            wrong = group[diverged(group)]
+            values = {method: seeds[metric] for method, seeds in group.groupby("method", sort=False)}
+            finite = [method for method in ranked(group) if method not in set(wrong["method"])]
+            for better, other in itertools.combinations(finite, 2):
+                sentences.append(where + judge(metric, better, values[better], other, values[other]))
+            for method, seeds in wrong.groupby("method", sort=False):
+                named = ", ".join(str(seed) for seed in seeds["seed"])
+                sentences.append(f"{where}{method} diverged (seed {named}: no finite loss), and is not judged.")
     return "\n".join(sentences) or "There is only one method, and nothing to compare it with."
 
 
-def place(name: str | None, difficulty: float | None, evaluated: float | None) -> str:
-    """Where two methods meet, as the beginning of a sentence."""
+def place(experiment: str, name: str, difficulty: float | None, evaluated: float | None) -> str:
+    """Where two methods meet, as the beginning of a sentence; `experiment` is empty where there is only one."""
+    start = f"{experiment}, " if experiment else ""
     if pd.isna(difficulty):
-        return ""
+        return f"{experiment}: " if experiment else ""
     if difficulty == evaluated:
-        return f"{name} {difficulty:g}: "
-    return f"{name} {evaluated:g}, trained at {difficulty:g}: "
+        return f"{start}{name} {difficulty:g}: "
+    return f"{start}{name} {evaluated:g}, trained at {difficulty:g}: "
 
 
 def judge(metric: str, best: str, best_values: pd.Series, other: str, other_values: pd.Series) -> str:
@@ -93,14 +134,31 @@ def readable(metric: str, value: float) -> str:
 
 def idle_teachers(rows: pd.DataFrame) -> Iterator[str]:
     """One sentence for each teacher that has learned nothing, so that nothing can be learned from it."""
+    several = rows["experiment"].nunique() > 1
     teachers = trained_at(rows[rows["method"].str.fullmatch("(.*:)?teacher") & ~rows["final"]])
-    for row in teachers.itertuples():
-        where = place(row.difficulty_name, row.difficulty, row.evaluation_difficulty)
+    for row, wrong in zip(teachers.itertuples(), diverged(teachers), strict=True):
+        experiment = row.experiment if several else ""
+        where = place(experiment, row.difficulty_name, row.difficulty, row.evaluation_difficulty)
         remedy = "give its stage a larger budget or another learning rate."
-        if pd.notna(row.chance):
+        if wrong:
+            yield f"{where}the {row.method} of seed {row.seed} diverged (no finite loss); {remedy}"
+        elif pd.notna(row.chance):
             if row.accuracy < row.chance + NOTHING_LEARNED * (1 - row.chance):
                 figures = f"{readable('accuracy', row.accuracy)}, chance {readable('accuracy', row.chance)}"
                 yield f"{where}the {row.method} of seed {row.seed} stayed at chance ({figures}); {remedy}"
         elif row.loss >= row.unigram_entropy:
             figures = f"{readable('loss', row.loss)}, unigram entropy {readable('loss', row.unigram_entropy)}"
             yield f"{where}the {row.method} of seed {row.seed} learned nothing ({figures}); {remedy}"
+
+
+def unlike_sizes(rows: pd.DataFrame) -> Iterator[str]:
+    """One sentence for each experiment whose GRU baseline has far more or fewer parameters than BPTT's cell."""
+    for experiment, own in experiments(rows[rows["final"]]):
+        sizes = own.groupby("method")["parameters"].mean()
+        if not {"bptt", "bptt_gru"} <= set(sizes.index) or "bptt_gru_matched" in sizes.index:
+            continue
+        if max(sizes["bptt_gru"] / sizes["bptt"], sizes["bptt"] / sizes["bptt_gru"]) > UNLIKE_SIZES:
+            yield (
+                f"{experiment}: bptt_gru has {sizes['bptt_gru']:,.0f} parameters and bptt {sizes['bptt']:,.0f}; "
+                "add a method bptt_gru_matched of about the same size."
+            )
