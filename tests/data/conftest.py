@@ -61,6 +61,15 @@ def sketches(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def bitmaps(tmp_path: Path) -> Path:
+    """QuickDraw's layout: a NumPy archive with 40 images of 28x28 pixels."""
+    folder = tmp_path / "quickdraw"
+    folder.mkdir()
+    np.savez(folder / "cat.npz", images=np.random.default_rng(0).integers(0, 256, (40, 28, 28), np.uint8))
+    return folder
+
+
+@pytest.fixture
 def real_data() -> Path:
     """The folder of real samples that MEMTRAIN_DATA names."""
     folder = os.environ.get("MEMTRAIN_DATA")

@@ -1,4 +1,4 @@
-"""Every shipped data configuration names every option, explains it, and builds."""
+"""Every shipped data configuration names every option, explains it, builds, and trains."""
 
 import importlib
 from inspect import signature
@@ -7,9 +7,14 @@ from pathlib import Path
 import pytest
 import yaml
 
+from memtrain.cli import main
 from memtrain.data import SequenceDataModule
+from memtrain.data.sources import local_path
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "data").glob("*.yaml"))
+MODEL = CONFIGS[0].parents[1] / "model" / "bptt_gru.yaml"
+SOURCES = {"mnist": "idx_folder", "quickdraw": "bitmaps", "sketchy": "sketches", "tinystories": "stories"}
+"""Which fixture stands for the files of a configuration."""
 
 
 @pytest.mark.parametrize("file", CONFIGS, ids=lambda file: file.stem)
@@ -24,6 +29,34 @@ def test_a_configuration_names_and_explains_every_option(file: Path) -> None:
     lines = file.read_text().splitlines()
     assert lines[0].startswith("# ")
     assert all("  # " in line for line in lines[lines.index("  init_args:") + 1 :])
+
+
+@pytest.mark.filterwarnings("ignore:.*not ASCII:UserWarning")
+@pytest.mark.parametrize("file", CONFIGS, ids=lambda file: file.stem)
+def test_a_configuration_trains(file: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    words = ["fit", "--config", str(MODEL), "--config", str(file), "--data.batch_size=2"]
+    words += ["--trainer.accelerator=cpu", "--trainer.max_steps=1", "--trainer.limit_val_batches=0"]
+    words += ["--trainer.enable_progress_bar=false", f"--trainer.default_root_dir={tmp_path / 'run'}"]
+    if file.stem in SOURCES:
+        words.append(f"--data.path={request.getfixturevalue(SOURCES[file.stem])}")
+    if "cache_folder" in yaml.safe_load(file.read_text())["data"]["init_args"]:
+        words.append(f"--data.cache_folder={tmp_path / 'cache'}")
+    assert main(words) == 0
+    assert (tmp_path / "run" / "checkpoints" / "last.ckpt").is_file()
+
+
+def test_a_local_default_path_is_not_taken_for_a_name_on_the_hub(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    paths = {file.stem: yaml.safe_load(file.read_text())["data"]["init_args"].get("path") for file in CONFIGS}
+    for name in ("mnist", "tinystories"):
+        assert local_path(paths.pop(name)) is None
+    local = {name: path for name, path in paths.items() if path is not None}
+    assert set(local) == {"quickdraw", "sketchy"}
+    for path in local.values():
+        with pytest.raises(FileNotFoundError, match="which does not exist; give a file, a folder"):
+            local_path(path)
 
 
 def test_every_data_set_has_a_configuration() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from memtrain.data import TextDataModule
 from memtrain.data.entropy import conditional_entropy, entropy
-from memtrain.data.sources import local_path, split_of
+from memtrain.data.sources import files_under, local_path, split_of
 from memtrain.data.token_file import TokenFile, cache_entry, default_cache_folder, prepare_once
 from memtrain.data.windows import WindowDataset
 
@@ -149,6 +149,14 @@ def test_a_changed_source_is_prepared_anew(stories: Path, cache_folder: str) -> 
 )
 def test_a_name_tells_the_split(name: str, split: str) -> None:
     assert split_of(name) == split
+
+
+def test_hidden_files_are_left_out_at_every_level(tmp_path: Path) -> None:
+    folder = tmp_path / ".hidden-above" / "sketchy"  # what lies above the source does not matter
+    for name in ("a.png", "ant/b.png", ".DS_Store", "ant/._b.png", ".ipynb_checkpoints/c.png", "ant/.cache/deep/d.png"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    assert [file.relative_to(folder).as_posix() for file in files_under(folder)] == ["a.png", "ant/b.png"]
 
 
 def test_a_wrong_path_is_refused_unless_it_may_be_a_name_on_the_hub(tmp_path: Path) -> None:

@@ -163,6 +163,27 @@ def test_damaged_files_are_refused_in_one_sentence(sketches: Path, idx_folder: P
     assert "has no array `images` of uint8" in refusal(sketches, cache_folder)
 
 
+@pytest.mark.parametrize("kept", [0, 1, 2])
+def test_a_damaged_archive_is_refused_in_one_sentence(kept: int, tmp_path: Path, cache_folder: str) -> None:
+    file = tmp_path / "cat.npz"
+    np.savez_compressed(file, images=np.random.default_rng(0).integers(0, 256, (40, 8, 8), np.uint8))
+    content = bytearray(file.read_bytes())
+    content[200:300] = bytes(100)
+    file.write_bytes([b"", content[: len(content) // 2], content][kept])  # empty, truncated, garbled
+    assert "cat.npz is not a readable NumPy archive" in refusal(file, cache_folder)
+
+
+def test_a_reason_of_several_lines_becomes_one(
+    sketches: Path, cache_folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Path) -> None:
+        raise OSError("It broke.\n  - here\n  - and there.\n")
+
+    monkeypatch.setattr("memtrain.data.images.Image.open", fail)
+    sentence = "is not a readable image (It broke. - here - and there); repair or remove it."
+    assert refusal(sketches, cache_folder).endswith(f"n0_0-0.png {sentence}")
+
+
 def test_too_few_images_are_refused_in_one_sentence(sketches: Path, cache_folder: str) -> None:
     for file in sketches.glob("*/*_[1-9]-*.png"):
         file.unlink()

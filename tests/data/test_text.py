@@ -116,6 +116,17 @@ def test_a_damaged_file_is_refused_in_one_sentence(stories: Path, cache_folder: 
     assert "train.parquet is not a readable .parquet file" in refusal(stories, cache_folder)
 
 
+def test_a_reason_of_several_lines_becomes_one(
+    stories: Path, cache_folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("It broke.\n  - here\n  - and there.\n")
+
+    monkeypatch.setattr("memtrain.data.text.load_dataset", fail)
+    sentence = "is not a readable .parquet file (It broke. - here - and there); repair or remove it."
+    assert refusal(stories, cache_folder).endswith(f"train.parquet {sentence}")
+
+
 def test_text_shorter_than_a_window_is_refused_in_one_sentence(stories: Path, cache_folder: str) -> None:
     sentence = refusal(stories, cache_folder, length=5000)
     assert sentence.startswith("data.length is 5000, but the val split has only ")

@@ -2,6 +2,8 @@
 
 import gzip
 import struct
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from memtrain.data.sources import SPLIT_WORDS, files_under, hub_splits, local_path, require_column, split_of
+from memtrain.data.sources import SPLIT_WORDS, files_under, hub_splits, local_path, one_line, require_column, split_of
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
 IDX_IMAGES = 0x00000803
@@ -111,16 +113,16 @@ def read_idx(file: Path) -> NDArray[np.uint8]:
         if magic != IDX_IMAGES:
             raise ValueError(f"its first four bytes are {magic:#010x}, not {IDX_IMAGES:#010x}")
         return np.frombuffer(content, np.uint8, images * height * width, 16).reshape(images, height, width)
-    except (OSError, EOFError, struct.error, ValueError) as error:
-        raise ValueError(f"{file} is not a readable IDX file of images ({error}); fetch it again.") from error
+    except (OSError, EOFError, struct.error, ValueError, zlib.error) as error:
+        raise ValueError(f"{file} is not a readable IDX file of images ({one_line(error)}); fetch it again.") from error
 
 
 def _read_npz(file: Path) -> NDArray[np.uint8]:
     try:
         with np.load(file, allow_pickle=False) as archive:
             images = archive.get("images")
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{file} is not a readable NumPy archive ({error}); fetch it again.") from error
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"{file} is not a readable NumPy archive ({one_line(error)}); fetch it again.") from error
     if images is None or images.ndim != 3 or images.dtype != np.uint8:
         raise ValueError(f"{file} has no array `images` of uint8 [N, H, W]; store the images under that name.")
     return images
@@ -150,7 +152,7 @@ def _open_image(file: Path) -> Image.Image:
             image.load()
             return image.copy()
     except (OSError, SyntaxError, ValueError) as error:  # Pillow's ways of saying that a file is damaged
-        raise ValueError(f"{file} is not a readable image ({error}); repair or remove it.") from error
+        raise ValueError(f"{file} is not a readable image ({one_line(error)}); repair or remove it.") from error
 
 
 def to_levels(image: Image.Image, image_size: int, levels: int, threshold: float, invert: bool) -> NDArray[np.uint8]:

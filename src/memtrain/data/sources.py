@@ -48,11 +48,14 @@ def split_of(name: str) -> str:
 
 
 def files_under(path: Path) -> list[Path]:
-    """List a file alone, or all files of a folder at any depth in order of name, without hidden ones."""
+    """List a file alone, or all files of a folder at any depth in order of name.
+
+    Hidden files are left out, and all that is in hidden folders: `.DS_Store`, `._cat.png`, `.ipynb_checkpoints/`.
+    """
     if path.is_file():
         return [path]
     found = (file for file in path.rglob("*") if file.is_file())
-    return sorted(file for file in found if not file.relative_to(path).as_posix().startswith("."))
+    return sorted(file for file in found if not any(part.startswith(".") for part in file.relative_to(path).parts))
 
 
 def describe_files(files: Iterable[Path]) -> list[list[Any]]:
@@ -77,11 +80,15 @@ def hub_splits(path: str) -> dict[str, IterableDataset]:
         HfApi().dataset_info(path, timeout=20)
         return dict(load_dataset(path, streaming=True))
     except Exception as error:  # whatever goes wrong here, the user needs to know which name was asked of the hub
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise FileNotFoundError(
             f"data.path is {path}, which is no local path and cannot be read from the Hugging Face hub "
-            f"({reason}); correct the path, or connect to the network."
+            f"({one_line(error)}); correct the path, or connect to the network."
         ) from error
+
+
+def one_line(error: BaseException) -> str:
+    """Return what an exception of another library says, however long, on one line, to be part of a sentence."""
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
 
 
 def require_column(columns: Iterable[str], column: str, source: object) -> None:

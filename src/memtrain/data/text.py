@@ -19,6 +19,7 @@ from memtrain.data.sources import (
     files_under,
     hub_splits,
     local_path,
+    one_line,
     require_column,
     split_of,
 )
@@ -201,4 +202,6 @@ def _open_text(file: Path) -> Iterable[dict[str, Any]]:
         rows = load_dataset(loader, data_files=str(file), split="train", streaming=True, **options)
         yield from rows
     except Exception as error:  # each file format has errors of its own; the user needs to know the file
-        raise ValueError(f"{file} is not a readable {file.suffix} file ({error}); repair or remove it.") from error
+        raise ValueError(
+            f"{file} is not a readable {file.suffix} file ({one_line(error)}); repair or remove it."
+        ) from error

@@ -1,0 +1,113 @@
+"""Every shipped experiment is planned whole, and trains and reads every method for a step or two."""
+
+import json
+import math
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from memtrain.experiment.execution import execute
+from memtrain.experiment.plan import Run, build_data, check_data, data_configuration, list_runs, plan_stages
+from memtrain.experiment.specification import read_experiment
+
+FILES = sorted((Path(__file__).parents[1] / "experiments").glob("*/experiment.yaml"))
+TRAINED = [file for file in FILES if "measurement" not in yaml.safe_load(file.read_text())]
+FAST = {"retrieval", "digits"}
+"""One of symbols, one of pixels; each of the others takes more than a few seconds."""
+TINY = {"length": 8, "pairs": 2, "modulus": 5}
+"""The smallest difficulty, by the name of the option."""
+
+
+def name(file: Path) -> str:
+    return file.parent.name
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> dict[str, Path]:
+    """Small files in the layouts that the experiments read, by the experiment's name."""
+    folder = tmp_path / "sources"
+    draw = np.random.default_rng(0)
+    for kind in ("mnist", "sketchy", "tinystories"):
+        (folder / kind).mkdir(parents=True)
+    for split, count in (("train", 8), ("t10k", 4)):
+        images = draw.integers(0, 256, (count, 28, 28), np.uint8)
+        header = struct.pack(">IIII", 0x803, *images.shape)
+        (folder / "mnist" / f"{split}-images-idx3-ubyte").write_bytes(header + images.tobytes())
+    for class_name in ("ant", "zebra"):
+        (folder / "sketchy" / class_name).mkdir()
+        for photo in range(10):
+            image = Image.fromarray(draw.integers(0, 256, (32, 32), np.uint8))
+            image.save(folder / "sketchy" / class_name / f"n{photo}-1.png")
+    for split, count in (("train", 40), ("valid", 20)):
+        (folder / "tinystories" / f"{split}.txt").write_text("The cat saw a dog and ran home to sleep. " * count)
+    return {kind.name: kind for kind in folder.iterdir()}
+
+
+def changes(file: Path, sources: dict[str, Path], cache: Path) -> list[str]:
+    """What makes an experiment small: two steps a method, a tiny difficulty, local files; networks stay as they are."""
+    content = yaml.safe_load(file.read_text())
+    words = ["budget={steps: 2}", "evaluation={samples: 8}", "data.init_args.batch_size=2", "seeds=[0]", "grid=null"]
+    if "difficulty" in content:
+        words.append(f"difficulty.values=[{TINY[content['difficulty']['key']]}]")
+    if "path" in content["data"]["init_args"]:
+        words.append(f"data.init_args.cache_folder={cache}")
+    if name(file) in sources:
+        words.append(f"data.init_args.path={sources[name(file)]}")
+    return words
+
+
+@pytest.mark.parametrize("file", TRAINED, ids=name)
+def test_every_option_of_every_run_is_known(file: Path) -> None:
+    experiment = read_experiment(file)
+    assert experiment.name == name(file)
+    check_data(experiment)
+    planned = set()
+    for run in list_runs(experiment):
+        for plan in plan_stages(experiment, run, dict(run.rates)):
+            planned.add(plan.name)
+            written = experiment.stages[plan.name].model["init_args"]
+            assert set(written) <= set(plan.configuration["model"]["init_args"])
+    assert planned == set(experiment.stages)  # so that no stage stays unread
+
+
+def test_a_misspelt_option_of_any_part_of_a_shipped_experiment_is_refused() -> None:
+    file = next(file for file in TRAINED if name(file) == "retrieval")
+    for change in ("stages.dmt.model.init_args.stars=2", "stages.dmt.trainer.max_step=2", "network.widht=8"):
+        experiment = read_experiment(file, [change])
+        with pytest.raises(ValueError, match=change.partition("=")[0].rpartition(".")[2]):
+            plan_stages(experiment, Run("smt_dmt", 64, 0), {})
+    with pytest.raises(ValueError, match="symbol"):
+        check_data(read_experiment(file, ["data.init_args.symbol=2"]))
+
+
+def test_the_default_path_of_sketchy_is_not_taken_for_a_name_on_the_hub(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    experiment = read_experiment(next(file for file in TRAINED if name(file) == "sketchy"))
+    with pytest.raises(FileNotFoundError, match=r"data\.path is \./data/sketchy, which does not exist; give a file"):
+        build_data(data_configuration(experiment, None)).prepare_data()
+
+
+@pytest.mark.parametrize(
+    "file",
+    [pytest.param(file, marks=[] if name(file) in FAST else pytest.mark.slow, id=name(file)) for file in TRAINED],
+)
+def test_every_method_trains_and_is_read(file: Path, sources: dict[str, Path], tmp_path: Path) -> None:
+    experiment = read_experiment(file, changes(file, sources, tmp_path / "cache"))
+    runs = list_runs(experiment)
+    assert [run.method for run in runs] == list(experiment.methods)
+    for run in runs:
+        execute(experiment, run, tmp_path / "runs", {})
+        trained = 0
+        for stage in experiment.methods[run.method]:
+            result = json.loads((tmp_path / "runs" / run.folder / stage / "result.json").read_text())
+            metrics = result["evaluations"][0]["metrics"]
+            assert math.isfinite(metrics["rollout/loss"])
+            assert result["counters"]["steps"] > trained
+            trained = result["counters"]["steps"]
+        assert trained == 2
