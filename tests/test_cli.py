@@ -185,10 +185,11 @@ def test_generate_refuses_a_teacher_and_a_probe_without_prompt(chain: Path, caps
         assert sentence in capsys.readouterr().err
 
 
-def test_generate_draws_a_grid_of_images(tmp_path: Path) -> None:
+def test_generate_draws_a_grid_of_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments("fit", "bptt", "digits", directory=tmp_path)) == 0
     words = ["generate", "--checkpoint", str(tmp_path / "checkpoints" / "last.ckpt"), "--samples=4"]
     assert main([*words, "--output", str(tmp_path / "grid.png")]) == 0
+    assert f"Samples: {tmp_path / 'grid.png'}" in capsys.readouterr().out
     image = Image.open(tmp_path / "grid.png")
     assert image.size == (2 * 4 * 8 + 3 * 4, 2 * 4 * 8 + 3 * 4)  # 2 x 2 images of 4 x 4 pixels, 8 wide, and gaps
 

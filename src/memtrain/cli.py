@@ -4,6 +4,7 @@ Heavy imports happen inside the commands, so that `memtrain --help` answers at o
 """
 
 import os
+import shlex
 import sys
 from argparse import RawDescriptionHelpFormatter
 from collections.abc import Sequence
@@ -115,7 +116,7 @@ def stage(args: list[str]) -> int:
 
 def run(options: Namespace) -> int:
     """`memtrain run`."""
-    from memtrain.compare import compare_directories
+    from memtrain.compare import SEEDS_NEEDED, compare_directories
     from memtrain.experiment import launch_experiment, read_experiment, run_index
 
     experiment = read_experiment(
@@ -131,8 +132,20 @@ def run(options: Namespace) -> int:
     failures = launch_experiment(experiment, directory, options.jobs)
     if experiment.measurement is None:
         compare_directories([directory])
-        print(f"Curves: tensorboard --logdir {directory}  More seeds: memtrain run {options.file} --seeds 0,1,2")
+        if len(experiment.seeds) < SEEDS_NEEDED:
+            print(f"More seeds: {more_seeds(options)}")
     return 1 if failures else 0
+
+
+def more_seeds(options: Namespace) -> str:
+    """The same `memtrain run` with enough seeds for a verdict."""
+    from memtrain.compare import SEEDS_NEEDED
+
+    words = ["memtrain", "run", str(options.file), "--seeds", ",".join(map(str, range(SEEDS_NEEDED)))]
+    for option in ("output", "methods"):
+        if options[option] is not None:
+            words += [f"--{option}", str(options[option])]
+    return shlex.join([*words, *(word for change in options.set for word in ("--set", change))])
 
 
 def integers(option: str, text: str) -> list[int]:

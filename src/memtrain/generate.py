@@ -59,7 +59,9 @@ def generate_samples(
     tokens = drawn if prompt is None or images else torch.cat([start.expand(samples, -1), drawn], dim=1)
     shown = data.render(tokens)
     if isinstance(shown, Tensor):
-        write_image(shown, output or Path("samples.png"))
+        output = output or Path("samples.png")
+        write_image(shown, output)
+        print(f"Samples: {output}")
         return
     text = "\n".join(shown) + "\n"
     if output is None:

@@ -181,5 +181,5 @@ def test_a_failed_run_is_named_and_the_others_are_still_compared(
     words = ["run", str(FILE), "--output", str(tmp_path), "--jobs", "2"]
     assert main([*words, "--set", "stages.dmt.model.init_args.label_stride=99"]) == 1
     shown = capsys.readouterr().out
-    assert "The run smt_dmt 8 seed 0 failed" in shown
+    assert "The run smt_dmt 8 seed 0 failed with status 1" in shown
     assert "bptt" in (tmp_path / "comparison.csv").read_text()

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from memtrain.experiment.plan import Run, check_data, list_runs, plan_stages
+from memtrain.data import Retrieval
+from memtrain.experiment.plan import Run, check_data, list_runs, plan_stages, prepare_data
 from memtrain.experiment.specification import read_experiment
 
 FILE = Path(__file__).parents[1] / "conf" / "experiment.yaml"
@@ -57,6 +58,17 @@ def test_methods_and_seeds_can_be_picked() -> None:
         ("grid={learning_rates: {bptt: {smt: [1e-3]}}, seeds: [9]}", "names smt, which is no stage"),
         ("grid={learning_rates: {bptt: [1e-3]}, seeds: [0]}", "grid.seeds has 0"),
         ("budget", "has no value"),
+        ("grid={a: [1", "--set grid={a: [1 has a value that is no YAML"),
+        ("seeds=[0, 1, 0]", "seeds has 0 twice"),
+        ("grid={learning_rates: {bptt: [1e-3]}, seeds: [9, 9]}", "grid.seeds has 9 twice"),
+        ("name=../elsewhere", "name has '../elsewhere', but names a folder"),
+        ("methods={a/b: [bptt]}", "methods has 'a/b', but names a folder"),
+        ("data.init_args.length=8", "data.init_args.length is what difficulty varies; set difficulty.values"),
+        ("data.init_args.evaluation_samples=8", "set evaluation.samples instead"),
+        ("trainer.max_steps=8", "trainer.max_steps is set by the runner; set budget.steps"),
+        ("stages.dmt.trainer.max_steps=8", "stages.dmt.trainer.max_steps is set by the runner"),
+        ("methods={late: [dmt]}", "methods.late begins with dmt, but DMT needs a trained network"),
+        ("stages.smt.model.init_args.freeze_teacher=true", "methods.smt_dmt begins with smt, whose freeze_teacher"),
         ("name.first=x", "name is 'tiny'"),
     ],
 )
@@ -154,3 +166,10 @@ def test_the_resolved_experiment_can_be_read_again(tmp_path: Path) -> None:
     experiment = read_experiment(FILE, ["grid={learning_rates: {bptt: [1e-3]}, seeds: [9]}"])
     (tmp_path / "again.yaml").write_text(yaml.safe_dump(asdict(experiment)))
     assert read_experiment(tmp_path / "again.yaml") == experiment
+
+
+def test_data_are_prepared_once_for_every_difficulty(monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared: list[int] = []
+    monkeypatch.setattr(Retrieval, "prepare_data", lambda data: prepared.append(data.length), raising=False)
+    prepare_data(read_experiment(FILE, ["difficulty.values=[8, 16]", "evaluation.difficulties=[8, 12]"]))
+    assert prepared == [8, 16, 12]

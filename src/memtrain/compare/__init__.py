@@ -2,6 +2,6 @@
 
 from memtrain.compare.comparison import compare_directories
 from memtrain.compare.rows import COLUMNS, read_rows
-from memtrain.compare.verdict import summarise, verdict
+from memtrain.compare.verdict import SEEDS_NEEDED, summarise, verdict
 
-__all__ = ["COLUMNS", "compare_directories", "read_rows", "summarise", "verdict"]
+__all__ = ["COLUMNS", "SEEDS_NEEDED", "compare_directories", "read_rows", "summarise", "verdict"]

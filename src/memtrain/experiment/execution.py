@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.pytorch import Trainer
 
 from memtrain.checkpoints import load_checkpoint, load_module
@@ -46,6 +47,7 @@ def execute(experiment: Experiment, run: Run, directory: Path, rates: Rates) -> 
     Raises:
         ValueError: if the folder holds a run of another configuration, or is being worked on by another process.
     """
+    torch.set_num_threads(1)  # a run is one thread wherever it is started, so that seconds compare
     plans = plan_stages(experiment, run, rates)
     progress = ProgressFile(directory / run.folder / "progress.json")
     with only_worker(directory / run.folder):
@@ -55,7 +57,7 @@ def execute(experiment: Experiment, run: Run, directory: Path, rates: Rates) -> 
                 folder = directory / plan.folder
                 steps = stage_steps(plan, folder, experiment.budget, source, progress)
                 train(plan, folder, steps, source, progress)
-                progress.report(plan.name, "evaluating")
+                progress.report(plan.name, "evaluating", plan.share)
                 write_json(folder / "result.json", result(experiment, run, plan, directory))
             progress.finish(plan.share)
             source = directory / plan.folder / "checkpoints" / "last.ckpt"

@@ -1,6 +1,7 @@
 """Runs as processes of this machine: so many at a time, one thread each, a progress bar for each."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -73,11 +74,11 @@ def launch(runs: Sequence[tuple[int, Run]], directory: Path, jobs: int, console:
 
 
 def start(index: int, run: Run, directory: Path, progress: Progress) -> Job:
-    """Start the process of a run; what it prints goes to `log.txt` in the run's folder."""
+    """Start the process of a run; what it prints goes to a new `log.txt` in the run's folder."""
     folder = directory / run.folder
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "progress.json").unlink(missing_ok=True)
-    log = (folder / "log.txt").open("ab")
+    log = (folder / "log.txt").open("wb")
     command = [sys.executable, "-m", "memtrain", "run", str(directory / "experiment.yaml")]
     process = subprocess.Popen(
         [*command, "--output", str(directory), "--index", str(index)],
@@ -108,9 +109,18 @@ def finish(job: Job, progress: Progress) -> bool:
     if not succeeded:
         lines = (job.folder / "log.txt").read_text(errors="replace").strip().splitlines() or ["it printed nothing"]
         progress.console.print(
-            f"The run {job.run} failed ({job.folder / 'log.txt'}): {lines[-1]}", markup=False, highlight=False
+            f"The run {job.run} {ending(job.process.returncode)} ({job.folder / 'log.txt'}): {lines[-1]}",
+            markup=False,
+            highlight=False,
         )
     return succeeded
+
+
+def ending(status: int) -> str:
+    """How a process failed, from its exit status; a negative one is the signal that killed it."""
+    if status >= 0:
+        return f"failed with status {status}"
+    return f"was killed by {signal.Signals(-status).name}"
 
 
 def end_with_launcher() -> None:

@@ -1,6 +1,5 @@
 """Experiments that are not a comparison of methods: a function from options to a table and a figure."""
 
-import csv
 import importlib
 import io
 from collections.abc import Callable, Mapping
@@ -10,7 +9,7 @@ from typing import Any
 from jsonargparse import ArgumentError
 from matplotlib.figure import Figure
 
-from memtrain.files import write_bytes, write_text
+from memtrain.files import write_bytes, write_table
 from memtrain.parsing import SentenceParser, sentence
 
 Measurement = tuple[list[dict[str, Any]], Figure]
@@ -29,11 +28,7 @@ def measure(measurement: Mapping[str, Any], directory: Path) -> None:
     """
     function, options = prepare(measurement)
     rows, figure = function(**options)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(directory / "results.csv", text.getvalue())
+    write_table(directory / "results.csv", rows)
     image = io.BytesIO()
     figure.savefig(image, format="png", dpi=200, bbox_inches="tight")
     write_bytes(directory / "figure.png", image.getvalue())

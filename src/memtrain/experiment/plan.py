@@ -187,6 +187,17 @@ def build_data(configuration: Mapping[str, Any]) -> SequenceDataModule:
         raise ValueError(sentence(error)) from None
 
 
+def prepare_data(experiment: Experiment) -> None:
+    """Download and convert the data of every difficulty, once, before several runs want them at the same time.
+
+    Raises:
+        FileNotFoundError: where a path of the data leads nowhere.
+    """
+    tuned = [experiment.grid.difficulty] if experiment.grid and experiment.grid.difficulty is not None else []
+    for difficulty in dict.fromkeys([*experiment.difficulties, *tuned, *experiment.evaluation.difficulties]):
+        build_data(data_configuration(experiment, difficulty)).prepare_data()
+
+
 def evaluation_difficulties(experiment: Experiment, run: Run) -> list[Number | None]:
     """The run's own difficulty, then the others that it is read at."""
     return [run.difficulty, *(d for d in experiment.evaluation.difficulties if d != run.difficulty)]

@@ -11,7 +11,7 @@ from rich.console import Console
 from memtrain.experiment.execution import execute, is_done
 from memtrain.experiment.launcher import end_with_launcher, launch
 from memtrain.experiment.measurement import measure
-from memtrain.experiment.plan import Run, check_data, list_runs, plan_stages
+from memtrain.experiment.plan import Run, check_data, list_runs, plan_stages, prepare_data
 from memtrain.experiment.specification import Experiment
 from memtrain.experiment.tuning import rates_of, write_tuning
 from memtrain.files import write_text
@@ -49,6 +49,7 @@ def launch_experiment(experiment: Experiment, directory: Path, jobs: int = 1) ->
 
     Raises:
         ValueError: before anything runs, where an option is wrong or a folder holds another configuration.
+        FileNotFoundError: before anything runs, where a path of the data leads nowhere.
     """
     if jobs < 1:
         raise ValueError(f"--jobs is {jobs}, but must be at least 1; choose for example 2.")
@@ -64,6 +65,7 @@ def launch_experiment(experiment: Experiment, directory: Path, jobs: int = 1) ->
     runs = list(enumerate(list_runs(experiment)))
     for _, run in runs:
         plan_stages(experiment, run, dict(run.rates))
+    prepare_data(experiment)
     write_text(directory / "experiment.yaml", yaml.safe_dump(asdict(experiment), sort_keys=False))
     tuning = [(index, run) for index, run in runs if run.rates]
     failed = launch(missing(experiment, tuning, directory), directory, jobs, console)

@@ -1,5 +1,6 @@
 """The experiment file: what it may say, and reading it so that every mistake is found before anything runs."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,6 +11,8 @@ from jsonargparse import ArgumentError
 from memtrain.parsing import SentenceParser, sentence
 
 Number = int | float
+WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
+"""What may name a folder."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ class Experiment:
     """An experiment: methods, each a chain of stages, trained on the same data under the same budget.
 
     Args:
-        name: a word; results go to runs/<name> by default.
+        name: a word of letters, digits, `_`, `-` and `.`; results go to runs/<name> by default.
         claim: what the experiment is to show, in one sentence.
         data: `class_path` and `init_args` of the data module.
         difficulty: the option of the data that is varied; null: the data as they are.
@@ -186,11 +189,22 @@ def apply_change(content: dict, change: str) -> None:
         entry = entry[parent]
         if not isinstance(entry, dict):
             raise ValueError(f"--set {key}: {parent} is {entry!r}, which has no entries.")
-    entry[last] = yaml.safe_load(value)
+    try:
+        entry[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ValueError(f"--set {change} has a value that is no YAML: {' '.join(str(error).split())}.") from None
 
 
 def check(experiment: Experiment) -> None:
     """Refuse an experiment whose parts do not fit each other."""
+    for option, names in (
+        ("name", [experiment.name]),
+        ("methods", experiment.methods),
+        ("stages", experiment.stages),
+    ):
+        for name in names:
+            if not WORD.fullmatch(name):
+                raise ValueError(f"{option} has {name!r}, but names a folder; use letters, digits, _, - and dots.")
     if experiment.measurement is not None:
         return
     budget, grid = experiment.budget, experiment.grid
@@ -213,6 +227,12 @@ def check(experiment: Experiment) -> None:
             )
         if method == "tuning":
             raise ValueError("methods has a method named tuning, which is the folder of the tuning runs; rename it.")
+        check_source(method, stages[0], experiment.stages[stages[0]].model)
+    check_overwritten(experiment)
+    for option, seeds in (("seeds", experiment.seeds), ("grid.seeds", grid.seeds if grid else [])):
+        twice = [seed for seed in seeds if seeds.count(seed) > 1]
+        if twice:
+            raise ValueError(f"{option} has {twice[0]} twice, but each seed is one run; leave one out.")
     if grid is None:
         return
     for method, rates in grid.learning_rates.items():
@@ -224,3 +244,34 @@ def check(experiment: Experiment) -> None:
     shared = set(grid.seeds) & set(experiment.seeds)
     if shared:
         raise ValueError(f"grid.seeds has {shared.pop()}, which is among seeds too; tune on a seed of its own.")
+
+
+def check_source(method: str, stage: str, model: dict) -> None:
+    """Refuse a method that begins with a stage that has nothing to begin from."""
+    options = model.get("init_args") or {}
+    if options.get("init_from") is not None:
+        return
+    if str(model.get("class_path")).rpartition(".")[2] == "DMTModule":
+        raise ValueError(
+            f"methods.{method} begins with {stage}, but DMT needs a trained network; put a stage before it."
+        )
+    if options.get("freeze_teacher"):
+        raise ValueError(
+            f"methods.{method} begins with {stage}, whose freeze_teacher needs a teacher; put a stage before it."
+        )
+
+
+def check_overwritten(experiment: Experiment) -> None:
+    """Refuse options that the runner would replace without a word."""
+    options = experiment.data.get("init_args") or {}
+    if experiment.difficulty is not None and experiment.difficulty.key in options:
+        key = experiment.difficulty.key
+        raise ValueError(f"data.init_args.{key} is what difficulty varies; set difficulty.values instead.")
+    if "evaluation_samples" in options:
+        raise ValueError("data.init_args.evaluation_samples is set by the runner; set evaluation.samples instead.")
+    trainers = {"trainer": experiment.trainer} | {
+        f"stages.{n}.trainer": s.trainer for n, s in experiment.stages.items()
+    }
+    for name, trainer in trainers.items():
+        if "max_steps" in trainer:
+            raise ValueError(f"{name}.max_steps is set by the runner; set budget.steps or budget.seconds instead.")

@@ -1,14 +1,12 @@
 """Choosing learning rates: every trial in `tuning.csv`, the best on the validation split for the runs to come."""
 
-import csv
-import io
 import math
 from pathlib import Path
 from typing import Any
 
 from memtrain.experiment.plan import Rates, Run, list_runs
 from memtrain.experiment.specification import Experiment
-from memtrain.files import read_json, write_text
+from memtrain.files import read_json, write_table
 
 
 def rates_of(experiment: Experiment, run: Run, directory: Path) -> Rates:
@@ -31,13 +29,13 @@ def rates_of(experiment: Experiment, run: Run, directory: Path) -> Rates:
     for trial in list_runs(experiment):
         if trial.rates and (trial.method, trial.difficulty) == (run.method, difficulty):
             loss = reading(experiment, trial, directory)["rollout/loss"]
-            trials.setdefault(trial.rates, []).append(loss if math.isfinite(loss) else math.inf)
+            trials.setdefault(trial.rates, []).append(math.inf if loss is None else loss)
     best, _ = min(trials.items(), key=lambda trial: sum(trial[1]))
     return dict(best)
 
 
-def reading(experiment: Experiment, trial: Run, directory: Path) -> dict[str, float]:
-    """The validation metrics at the end of a tuning run."""
+def reading(experiment: Experiment, trial: Run, directory: Path) -> dict[str, float | None]:
+    """The validation metrics at the end of a tuning run; None where one is not finite."""
     result = read_json(directory / trial.folder / experiment.methods[trial.method][-1] / "result.json")
     if result is None:
         raise ValueError(f"The tuning run {trial} has no result in {directory / trial.folder} yet; run it first.")
@@ -64,8 +62,4 @@ def write_tuning(experiment: Experiment, directory: Path) -> None:
                 }
             )
     if rows:
-        text = io.StringIO()
-        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        write_text(directory / "tuning.csv", text.getvalue())
+        write_table(directory / "tuning.csv", rows)
