@@ -12,7 +12,7 @@ import yaml
 from PIL import Image
 
 from memtrain.checkpoints import load_checkpoint
-from memtrain.cli import main
+from memtrain.cli import command_parser, main, more_seeds
 from memtrain.data import Retrieval
 from memtrain.training import BPTTModule
 
@@ -156,6 +156,17 @@ def test_the_debug_variable_shows_the_exception_itself(monkeypatch: pytest.Monke
     monkeypatch.setenv("MEMTRAIN_DEBUG", "1")
     with pytest.raises(FileNotFoundError):
         main(["run", "nowhere.yaml"])
+
+
+def test_one_seed_twice_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", str(CONF / "experiment.yaml"), "--seeds", "0,0"]) == 1
+    assert capsys.readouterr().err == "memtrain: seeds has 0 twice, but each seed is one run; leave one out.\n"
+
+
+def test_the_command_for_more_seeds_repeats_what_was_asked_for() -> None:
+    words = ["run", "x.yaml", "--output", "out", "--set", "budget.steps=9"]
+    command = more_seeds(command_parser().parse_args(words)["run"])
+    assert command == "memtrain run x.yaml --seeds 0,1,2 --output out --set budget.steps=9"
 
 
 def test_print_config_shows_a_configuration_that_parses(capsys: pytest.CaptureFixture[str]) -> None:

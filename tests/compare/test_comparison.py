@@ -16,6 +16,7 @@ from memtrain.compare.comparison import next_commands
 from memtrain.compare.figure import draw
 from memtrain.compare.origins import differences, origins
 from memtrain.compare.verdict import idle_teachers, ranked, unlike_sizes
+from memtrain.files import write_json
 
 ACCURACIES = {
     "teacher": [1.0, 0.98, 0.99],
@@ -63,7 +64,7 @@ def write_result(
             for length in (128, 256)
         ],
     }
-    (folder / "result.json").write_text(json.dumps(result | changes))
+    write_json(folder / "result.json", result | changes)
     start = 10 * position
     rows = [f"{49},{start + 5},{0.1}", f"{99},{start + 10},{metrics.get('rollout/accuracy', 0)}"]
     (folder / "metrics.csv").write_text("\n".join(["step,cost/train_seconds,val/rollout/accuracy", *rows]))
@@ -214,7 +215,7 @@ def test_every_two_methods_are_judged(tmp_path: Path) -> None:
 
 
 def test_a_method_with_a_diverged_seed_is_named_and_never_ahead(tmp_path: Path) -> None:
-    nothing = {"rollout/accuracy": 1.0, "rollout/loss": None, "rollout/bits": None}
+    nothing = {"rollout/accuracy": 1.0, "rollout/loss": math.nan, "rollout/bits": math.nan}
     for seed in range(3):
         write_result(tmp_path, "steady", ["bptt"], 0, seed, reading("rollout", 0.2 + seed / 100))
         write_result(tmp_path, "wild", ["bptt"], 0, seed, nothing if seed == 1 else reading("rollout", 0.9))
@@ -258,7 +259,7 @@ def test_learning_is_drawn_for_data_without_a_difficulty(tmp_path: Path) -> None
     nothing = {"difficulty": None, "difficulty_name": None, "evaluations": evaluations}
     write_result(tmp_path, "bptt", ["bptt"], 0, 0, metrics, **nothing)
     _, learning = draw(read_rows([tmp_path]), [tmp_path]).subfigs[0].axes
-    assert list(learning.lines[0].get_xdata()) == [5, 10]
+    assert learning.lines[0].get_xydata()[:, 0].tolist() == [5, 10]
 
 
 def test_runs_of_different_commits_or_hardware_are_told(tmp_path: Path) -> None:

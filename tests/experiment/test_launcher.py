@@ -1,10 +1,41 @@
 """Processes of runs: how they end is told."""
 
+import io
 import signal
+from pathlib import Path
 
-from memtrain.experiment.launcher import ending
+from rich.console import Console
+from rich.progress import Progress
+
+from memtrain.experiment.launcher import ending, finish, start
+from memtrain.experiment.plan import Run
+from memtrain.experiment.progress import ProgressFile
+from memtrain.files import read_json
 
 
 def test_a_killed_run_names_its_signal() -> None:
     assert ending(-signal.SIGKILL) == "was killed by SIGKILL"
     assert ending(1) == "failed with status 1"
+
+
+def test_each_attempt_starts_a_fresh_log_and_a_killed_one_is_told(tmp_path: Path) -> None:
+    run = Run("bptt", 8, 0)
+    folder = tmp_path / run.folder
+    folder.mkdir(parents=True)
+    (folder / "log.txt").write_text("the attempt before\n")
+    shown = io.StringIO()
+    console = Console(file=shown, width=1000)
+    with Progress(console=console, disable=True) as progress:
+        job = start(0, run, tmp_path, progress)
+        job.process.kill()
+        job.process.wait()
+        assert not finish(job, progress)
+    assert "the attempt before" not in (folder / "log.txt").read_text()
+    assert "The run bptt 8 seed 0 was killed by SIGKILL" in shown.getvalue()
+
+
+def test_a_stage_that_is_evaluated_keeps_its_fraction(tmp_path: Path) -> None:
+    progress = ProgressFile(tmp_path / "progress.json")
+    progress.finish(0.75)
+    progress.report("dmt", "evaluating", 0.25)
+    assert read_json(progress.path)["fraction"] == 1.0

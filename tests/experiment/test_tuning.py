@@ -1,0 +1,30 @@
+"""Choosing learning rates from fabricated tuning runs."""
+
+import csv
+import math
+from pathlib import Path
+
+from memtrain.experiment.plan import Run, list_runs
+from memtrain.experiment.specification import read_experiment
+from memtrain.experiment.tuning import rates_of, write_tuning
+from memtrain.files import read_json, write_json
+
+FILE = Path(__file__).parents[1] / "conf" / "experiment.yaml"
+
+
+def test_a_diverged_trial_is_written_down_and_never_chosen(tmp_path: Path) -> None:
+    grid = "grid={learning_rates: {bptt: [1e-3, 3e-3, 1e-2]}, seeds: [9]}"
+    experiment = read_experiment(FILE, [grid], methods=["bptt"])
+    trials = [run for run in list_runs(experiment) if run.rates]
+    for trial, loss in zip(trials, (math.nan, 0.5, 0.7), strict=True):
+        metrics = {"rollout/loss": loss, "rollout/accuracy": 0.9}
+        write_json(tmp_path / trial.folder / "bptt" / "result.json", {"evaluations": [{"metrics": metrics}]})
+    assert read_json(tmp_path / trials[0].folder / "bptt" / "result.json")["evaluations"][0]["metrics"] == {
+        "rollout/loss": None,
+        "rollout/accuracy": 0.9,
+    }
+    assert rates_of(experiment, Run("bptt", 8, 0), tmp_path) == {"bptt": 3e-3}
+    write_tuning(experiment, tmp_path)
+    rows = list(csv.DictReader((tmp_path / "tuning.csv").open()))
+    assert [row["validation_loss"] for row in rows] == ["", "0.5", "0.7"]
+    assert [row["chosen"] for row in rows] == ["False", "True", "False"]
