@@ -80,9 +80,10 @@ def hub_splits(path: str) -> dict[str, IterableDataset]:
         HfApi().dataset_info(path, timeout=20)
         return dict(load_dataset(path, streaming=True))
     except Exception as error:  # whatever goes wrong here, the user needs to know which name was asked of the hub
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise FileNotFoundError(
             f"data.path is {path}, which is no local path and cannot be read from the Hugging Face hub "
-            f"({one_line(error)}); correct the path, or connect to the network."
+            f"({reason}); correct the path, or connect to the network."
         ) from error
 
 
