@@ -3,5 +3,3 @@
 Supervised Memory Training (SMT) and DAgger Memory Training (DMT) of Kumar & Isola, "Pretraining Recurrent
 Networks without Recurrence" (arXiv 2606.06479), beside BPTT, on PyTorch Lightning.
 """
-
-__version__ = "0.1.0"

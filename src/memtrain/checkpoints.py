@@ -1,4 +1,4 @@
-"""Checkpoints: reading them safely, handing networks from stage to stage, exporting an RNN."""
+"""Checkpoints: reading them safely, and handing networks from stage to stage."""
 
 import hashlib
 import pickle
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from jsonargparse import ArgumentParser
-from torch import nn
 
 from memtrain.networks import NetworkOptions
 
@@ -38,7 +37,7 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
             f"The checkpoint {path} carries objects other than tensors and plain values, or is damaged, and was not "
             "loaded; give a checkpoint that memtrain wrote."
         ) from error
-    except (RuntimeError, EOFError, OSError) as error:
+    except (RuntimeError, EOFError, OSError, LookupError, AttributeError) as error:  # what the unpickler trips over
         raise ValueError(
             f"The checkpoint {path} is truncated or damaged and was not loaded; give an earlier one."
         ) from error
@@ -89,16 +88,37 @@ class Source:
         }
         return [*self.checkpoint["memtrain"]["provenance"], entry]
 
-    def restore(self, module: nn.Module, required: tuple[str, ...]) -> None:
+    def compare(self, module: "MemoryModule") -> None:
+        """Refuse a module whose vocabulary or network options are not the source's.
+
+        Raises:
+            ValueError: naming what differs.
+        """
+        recorded = self.checkpoint["hyper_parameters"]["vocabulary_size"]
+        if recorded != module.vocabulary_size:
+            raise ValueError(
+                f"init_from is {self.path}, trained on {recorded} tokens, but the data have {module.vocabulary_size}; "
+                "give a checkpoint that was trained on such data."
+            )
+        theirs, ours = self.network.to_primitive(), module.network.to_primitive()
+        differing = [name for name in theirs if theirs[name] != ours[name]]
+        if differing:
+            raise ValueError(
+                f"init_from is {self.path}, whose network.{differing[0]} is {theirs[differing[0]]}, but here it is "
+                f"{ours[differing[0]]}; leave out `network` to take over the checkpoint's."
+            )
+
+    def restore(self, module: "MemoryModule", required: tuple[str, ...]) -> None:
         """Copy teacher and RNN, as far as both sides have them, into `module`.
 
         Args:
-            module: with attributes `teacher` and `rnn`, networks or None.
+            module: the stage that starts.
             required: names of the networks that the source must have.
 
         Raises:
-            ValueError: if a required network is missing, or if sizes differ.
+            ValueError: if a required network is missing, or if the networks differ.
         """
+        self.compare(module)
         state = self.checkpoint["state_dict"]
         for name in ("teacher", "rnn"):
             network = getattr(module, name)
@@ -109,13 +129,7 @@ class Source:
                     f"{name}; give one of stage {'teacher or smt' if required == ('teacher',) else 'smt or dmt'}."
                 )
             if network is not None and part:
-                try:
-                    network.load_state_dict(part)
-                except RuntimeError as error:
-                    raise ValueError(
-                        f"init_from is {self.path}, whose {name} differs in size from this stage's; "
-                        "leave out `network` to take over the checkpoint's."
-                    ) from error
+                network.load_state_dict(part)
 
 
 def load_source(path: str | Path) -> Source:

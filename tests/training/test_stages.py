@@ -160,26 +160,27 @@ class Stop(Callback):
 
 @pytest.mark.parametrize("stage", [TeacherModule, SMTModule, DMTModule, BPTTModule])
 def test_a_resumed_run_is_bit_identical_to_an_uninterrupted_one(stage, make_trainer, tmp_path):
-    options = {"vocabulary_size": 9, "schedule": "cosine"}
-    if stage in (DMTModule, BPTTModule):
-        options |= {"rollout_length": [2, 4]}
-
-    def run(callbacks, path=None):
+    def run(stage, callbacks=(), path=None, **options):
         seed_everything(0, verbose=False)
-        trainer, module = make_trainer(6, callbacks), make(stage, **options)
+        trainer = make_trainer(6, list(callbacks))
+        module = make(stage, vocabulary_size=9, schedule="cosine", **options)
         data = Retrieval(length=8, batch_size=4, evaluation_samples=8)
         trainer.fit(module, datamodule=data, ckpt_path=path, weights_only=True)
         return trainer, module
 
-    _, whole = run([])
-    trainer, _ = run([Stop()])
+    options = {}
+    if stage in (DMTModule, BPTTModule):
+        run(SMTModule)[0].save_checkpoint(tmp_path / "smt.ckpt")
+        options = {"rollout_length": [2, 4], "init_from": str(tmp_path / "smt.ckpt")}
+    _, whole = run(stage, **options)
+    trainer, _ = run(stage, [Stop()], **options)
     assert trainer.global_step == 3
     trainer.save_checkpoint(tmp_path / "part.ckpt")
-    trainer, resumed = run([], tmp_path / "part.ckpt")
+    trainer, resumed = run(stage, path=tmp_path / "part.ckpt", **options)
     assert trainer.global_step == 6
     for key, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[key]), key
-    assert resumed.counters.steps == whole.counters.steps == 6
+    assert resumed.counters.steps == whole.counters.steps == (12 if options else 6)
     assert resumed.counters.tokens == whole.counters.tokens
     assert resumed.counters.sequential_flops == whole.counters.sequential_flops
 
@@ -187,8 +188,42 @@ def test_a_resumed_run_is_bit_identical_to_an_uninterrupted_one(stage, make_trai
 def test_a_network_of_another_size_than_the_source_is_refused(train):
     smt = train(make(SMTModule), "smt")
     module = make(DMTModule, network=NetworkOptions(width=4, memory_tokens=2), init_from=str(smt))
-    with pytest.raises(ValueError, match="differs in size from this stage's; leave out `network`"):
+    with pytest.raises(ValueError, match="network.width is 8, but here it is 4; leave out `network`"):
         train(module, "dmt")
+
+
+@pytest.mark.parametrize(
+    ("stage", "options"),
+    [(DMTModule, {}), (SMTModule, {"freeze_teacher": True}), (BPTTModule, {"start": "teacher", "rollout_length": 2})],
+)
+def test_a_stage_that_imitates_a_teacher_is_refused_without_one(stage, options, train):
+    with pytest.raises(ValueError, match=r"init_from is null, but stage .* needs a trained teacher"):
+        train(make(stage, **options), "none")
+
+
+def test_data_of_another_vocabulary_than_the_source_is_refused(train):
+    smt = train(make(SMTModule), "smt")
+    with pytest.raises(ValueError, match="trained on 5 tokens, but the data have 9"):
+        train(DMTModule(vocabulary_size=9, init_from=str(smt)), "dmt")
+
+
+def test_options_of_the_cell_that_differ_from_the_source_are_refused_even_where_sizes_agree(train):
+    def network(heads):
+        cell = partial(TransformerCell, heads=heads, head_dimension=8 // heads)
+        return NetworkOptions(width=8, memory_tokens=2, heads=2, head_dimension=4, cell=cell)
+
+    smt = train(make(SMTModule, network=network(2)), "smt")
+    with pytest.raises(ValueError, match=r"network.cell is .*'heads': 2.* but here it is .*'heads': 4"):
+        train(make(DMTModule, network=network(1 * 4), init_from=str(smt)), "dmt")
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [({"max_steps": -1}, "trainer.max_steps is -1"), ({"accumulate_grad_batches": 2}, "accumulate_grad_batches is 2")],
+)
+def test_trainer_options_that_break_a_stage_are_refused(options, sentence, train):
+    with pytest.raises(ValueError, match=sentence):
+        train(make(SMTModule), "smt", **options)
 
 
 def test_dmt_from_a_teacher_without_an_rnn_is_refused(train):
@@ -205,6 +240,7 @@ def test_dmt_from_a_teacher_without_an_rnn_is_refused(train):
         (DMTModule, {"rollout_length": [4, 0]}, "rollout_length is 0"),
         (DMTModule, {"trajectory": "picard", "start": "teacher"}, "start is teacher, but picard"),
         (DMTModule, {"trajectory": "picard", "sweeps": 0}, "sweeps is 0"),
+        (DMTModule, {"rollout_length": [2, 8], "label_stride": 3}, "label_stride is 3"),
         (BPTTModule, {"truncation": 0}, "truncation is 0"),
     ],
 )

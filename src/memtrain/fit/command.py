@@ -14,6 +14,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from memtrain import data, training
 from memtrain.callbacks import Axes, DriftCurve, MemoryGeometry, Samples
+from memtrain.checkpoints import load_checkpoint
 from memtrain.data import SequenceDataModule
 from memtrain.fit.predictions import PredictionTable
 from memtrain.fit.records import AtomicCheckpointIO, CostRecord, LastCheckpoint, MetricsTable
@@ -98,11 +99,40 @@ class MemtrainCLI(LightningCLI):
                 f"{model.class_path} has no option vocabulary_size, which the data module sets; "
                 "take it in the constructor and pass it on to MemoryModule."
             )
+        self.check_checkpoint()
         if model.init_args.vocabulary_size is not None:
             raise ValueError(
                 f"model.init_args.vocabulary_size is {model.init_args.vocabulary_size}, "
                 "but the data module sets it; leave it out."
             )
+
+    def check_checkpoint(self) -> None:
+        """Refuse a `ckpt_path` that is missing, unsafe, or not of this stage.
+
+        Lightning merges a checkpoint's options over those of the command line; `last` is the one way in which these
+        cannot differ when a run is continued.
+        """
+        if "ckpt_path" not in self.settings:
+            return
+        path, folder = self.settings.ckpt_path, self.directory or self.settings.trainer.default_root_dir
+        if self.config.subcommand == "fit":
+            if path not in (None, "last"):
+                raise ValueError(
+                    f"ckpt_path is {path}, but fit takes only last, with trainer.default_root_dir the folder of the run "
+                    "to continue; to start a stage from another's checkpoint, give it as model.init_from."
+                )
+            if path == "last":
+                if folder is None:
+                    raise ValueError(
+                        "ckpt_path is last, but no run is named; give its folder as trainer.default_root_dir."
+                    )
+                load_checkpoint(Path(folder, "checkpoints", "last.ckpt"))
+            return
+        if path is None:
+            raise ValueError(f"ckpt_path is missing, but {self.config.subcommand} reads a checkpoint; give its file.")
+        trained, asked = load_checkpoint(path)["memtrain"]["class_path"], self.settings.model.class_path
+        if trained.rpartition(".")[2] != asked.rpartition(".")[2]:
+            raise ValueError(f"ckpt_path is {path}, a checkpoint of {trained}, but model is {asked}; name that one.")
 
     @property
     def settings(self) -> Namespace:
@@ -123,7 +153,10 @@ class MemtrainCLI(LightningCLI):
         kwargs["default_root_dir"] = directory
         kwargs["plugins"] = [*(options.plugins or []), AtomicCheckpointIO()]
         if options.logger in (None, True):
-            kwargs["logger"] = [TensorBoardLogger(directory, name="", version=""), MetricsTable(directory)]
+            kwargs["logger"] = [
+                TensorBoardLogger(directory, name="", version="", default_hp_metric=False),
+                MetricsTable(directory),
+            ]
         kwargs["callbacks"] = [*(options.callbacks or []), *self.callbacks, *self.records(options, directory)]
         return super().instantiate_trainer(**kwargs)
 

@@ -93,12 +93,17 @@ def dmt_flops(teacher: Teacher, rnn: RNN, length: int, steps: int, through_time:
             False (detached): it carries none, and one batched step with gradient follows it,
             `encoder + steps * cell + 3 * (cell + readout)`.
     """
-    forward = encoder_flops(teacher, length)
+    return encoder_flops(teacher, length) + bptt_flops(rnn, steps, through_time)
+
+
+def bptt_flops(rnn: RNN, steps: int, through_time: bool = True) -> int:
+    """A step of BPTT, truncated or not: `3 * (T * cell + readout)`.
+
+    Args:
+        rnn: the RNN.
+        steps: cell evaluations that follow one another, T for the whole sequence.
+        through_time: False: the rollout carries no gradient and one batched step with gradient follows it.
+    """
     if through_time:
-        return forward + 3 * (steps * cell_flops(rnn) + readout_flops(rnn))
-    return forward + steps * cell_flops(rnn) + 3 * (cell_flops(rnn) + readout_flops(rnn))
-
-
-def bptt_flops(rnn: RNN, length: int) -> int:
-    """A step of BPTT over T = `length` inputs, truncated or not: `3 * (T * cell + readout)`."""
-    return 3 * (length * cell_flops(rnn) + readout_flops(rnn))
+        return 3 * (steps * cell_flops(rnn) + readout_flops(rnn))
+    return steps * cell_flops(rnn) + 3 * (cell_flops(rnn) + readout_flops(rnn))

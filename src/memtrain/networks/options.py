@@ -1,5 +1,6 @@
 """NetworkOptions: every size and switch of the networks, in one place, shared by all stages."""
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import partial
@@ -80,7 +81,7 @@ class NetworkOptions:
 
 
 def primitive_factory(factory: CellFactory) -> dict[str, Any]:
-    """A cell factory as `class_path` and `init_args`.
+    """A cell factory as `class_path` and `init_args`, defaults written out.
 
     Args:
         factory: a subclass of Cell, or a `functools.partial` of one with keyword arguments (as jsonargparse makes).
@@ -94,7 +95,10 @@ def primitive_factory(factory: CellFactory) -> dict[str, Any]:
         arguments, candidates = dict(factory.keywords), [factory.func, *factory.args]
     for candidate in candidates:
         if isinstance(candidate, type) and issubclass(candidate, Cell):
-            return {"class_path": f"{candidate.__module__}.{candidate.__qualname__}", "init_args": arguments}
+            parameters = list(inspect.signature(candidate).parameters.values())[3:]  # after the three sizes
+            defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
+            class_path = f"{candidate.__module__}.{candidate.__qualname__}"
+            return {"class_path": class_path, "init_args": defaults | arguments}
     raise ValueError(
         f"network.cell is {factory!r}, but must be a subclass of memtrain.networks.cells.Cell or a functools.partial "
         "of one with keyword arguments, so that checkpoints can record it."

@@ -64,12 +64,12 @@ class Encoder(nn.Module):
         Returns:
             Normalised memories `[B, N, K, D]`, float32 or better.
         """
-        tokens = self.short_convolution(embeddings)
         encode = self._causal if self.options.attention == "causal" else self._bidirectional
-        return normalize_memory(encode(tokens, timesteps), self.options.memory_normalization)
+        return normalize_memory(encode(embeddings, timesteps), self.options.memory_normalization)
 
-    def _causal(self, tokens: Tensor, timesteps: Tensor) -> Tensor:
+    def _causal(self, embeddings: Tensor, timesteps: Tensor) -> Tensor:
         """One pass for all timesteps: tokens attend backwards only, so their states do not depend on the timestep."""
+        tokens = self.short_convolution(embeddings)
         batch, length, _ = tokens.shape
         count, k = len(timesteps), self.options.memory_tokens
         window = self.options.context_length or length
@@ -87,18 +87,21 @@ class Encoder(nn.Module):
         )
         return outputs.unflatten(1, (count, k))
 
-    def _bidirectional(self, tokens: Tensor, timesteps: Tensor) -> Tensor:
+    def _bidirectional(self, embeddings: Tensor, timesteps: Tensor) -> Tensor:
         """One pass a timestep, over its window of at most `context_length` tokens and its registers, all seeing all."""
-        batch, k = len(tokens), self.options.memory_tokens
+        batch, k = len(embeddings), self.options.memory_tokens
         window = int(timesteps.max()) + 1
         if self.options.context_length is not None:
             window = min(window, self.options.context_length)
-        index = timesteps[:, None] - torch.arange(window - 1, -1, -1, device=tokens.device)  # [N, W], negative: padding
+        index = timesteps[:, None] - torch.arange(window - 1, -1, -1, device=embeddings.device)  # [N, W], < 0: padding
+        inside = embeddings[:, index.clamp(min=0)] * (index >= 0).unsqueeze(-1)
+        # Inside the window, for a convolution over the sequence would reach before its first token.
+        tokens = self.short_convolution(inside.flatten(0, 1)).unflatten(0, (batch, -1))
         positions = torch.cat([index, (timesteps[:, None] + 1).expand(-1, k)], dim=1)
         registers = self.registers.expand(batch, len(timesteps), -1, -1)
         allowed = F.pad(index >= 0, (0, k), value=True)[:, None, :].expand(-1, window + k, -1)  # [N, W + K, W + K]
         return self.transformer(
-            torch.cat([tokens[:, index.clamp(min=0)], registers], dim=2),
+            torch.cat([tokens, registers], dim=2),
             positions,
             mask=allowed,
             outputs=slice(window, None),

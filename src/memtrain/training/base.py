@@ -1,5 +1,6 @@
 """MemoryModule: what the four stages share: networks, optimizer, clipping, counters, evaluation."""
 
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Literal, cast
 
 import torch
@@ -17,14 +18,15 @@ from memtrain.training.evaluation import Evaluation, predictions
 from memtrain.training.schedule import warmup_schedule
 
 
-class MemoryModule(LightningModule):
+class MemoryModule(LightningModule, ABC):
     """Base of the stages. A stage says which networks it has (`configure_networks`) and what its losses are (`losses`).
 
     Args:
         vocabulary_size: number of tokens, V; linked from the data.
         network: sizes and switches of the networks; null: those of the `init_from` checkpoint.
         init_from: checkpoint of the stage before, to start from: networks and counters are taken over and the source is
-            recorded in every checkpoint of this stage. Not a hyperparameter, and not looked at when a run is resumed.
+            recorded in every checkpoint of this stage. Not a hyperparameter; a resumed run takes nothing but `network`
+            from it.
         seed: seed of the random choices inside a step; linked from `seed_everything`.
         learning_rate: AdamW's step size after warm-up.
         weight_decay: AdamW's decoupled weight decay.
@@ -65,18 +67,19 @@ class MemoryModule(LightningModule):
         self.warmup_steps, self.schedule, self.clip = warmup_steps, schedule, clip
         self.counters = Counters()
         self.stopwatch = Stopwatch()
+        self.step_flops = 0
         self.provenance: list[dict[str, Any]] = []
         self.evaluations = nn.ModuleDict({split: Evaluation() for split in ("val", "test")})
 
     # What a stage defines
 
+    @abstractmethod
     def losses(self, batch: SequenceBatch) -> dict[str, Tensor]:
         """The weighted terms of the loss, by name; their sum is minimised."""
-        raise TypeError(f"{type(self).__name__} defines no losses; a stage must.")
 
+    @abstractmethod
     def sequential_flops(self, batch: SequenceBatch) -> int:
         """Sequential FLOPs of one optimizer step, per sample (method: section 6)."""
-        raise TypeError(f"{type(self).__name__} defines no sequential_flops; a stage must.")
 
     # Training
 
@@ -87,7 +90,7 @@ class MemoryModule(LightningModule):
         self.counters.tokens += batch.inputs.numel() * self.world_size
         self.log_dict({f"train/{name}": term.detach() for name, term in terms.items()}, batch_size=len(batch.index))
         self.log("train/loss", loss.detach(), prog_bar=True, batch_size=len(batch.index))
-        self._flops = self.sequential_flops(batch)
+        self.step_flops = self.sequential_flops(batch)
         return loss
 
     def masked_mean(self, values: Tensor, mask: Tensor) -> Tensor:
@@ -114,8 +117,7 @@ class MemoryModule(LightningModule):
         """AdamW with one parameter group a network; learning rate per step, not per epoch."""
         groups = [{"params": params, "name": name} for name, params in self.trainable().items() if params]
         optimizer = torch.optim.AdamW(groups, lr=self.learning_rate, weight_decay=self.weight_decay, betas=self.betas)
-        total = self.trainer.max_steps if self.trainer.max_steps > 0 else int(self.trainer.estimated_stepping_batches)
-        scheduler = warmup_schedule(optimizer, self.warmup_steps, total, self.schedule)
+        scheduler = warmup_schedule(optimizer, self.warmup_steps, self.trainer.max_steps, self.schedule)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def trainable(self) -> dict[str, list[nn.Parameter]]:
@@ -148,7 +150,7 @@ class MemoryModule(LightningModule):
         self.stopwatch.start()
 
     def on_after_backward(self) -> None:
-        """Count the time of this batch (also one that only accumulates gradients)."""
+        """Count the time of forward and backward."""
         self.stopwatch.stop(self.counters)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
@@ -156,7 +158,7 @@ class MemoryModule(LightningModule):
         super().optimizer_step(*args, **kwargs)
         self.stopwatch.stop(self.counters)
         self.counters.steps += 1
-        self.counters.sequential_flops += self._flops
+        self.counters.sequential_flops += self.step_flops
 
     # Evaluation
 
@@ -204,8 +206,21 @@ class MemoryModule(LightningModule):
     # Stage to stage
 
     def setup(self, stage: str) -> None:
-        """Take over the networks and counters of `init_from`, unless a run of this stage is being continued."""
-        if self.source is None or self.trainer.ckpt_path is not None or self.provenance:
+        """Take over the networks and counters of `init_from`, unless a run of this stage is being continued.
+
+        Raises:
+            ValueError: if the stage cannot be trained like this.
+        """
+        if stage == "fit":
+            self.check_trainer()
+        if self.trainer.ckpt_path is not None or self.provenance:
+            return
+        if self.source is None:
+            if stage == "fit" and self.requires():
+                raise ValueError(
+                    f"init_from is null, but stage {self.stage} with these options needs a trained "
+                    f"{' and '.join(self.requires())}; give a checkpoint of an earlier stage."
+                )
             return
         self.source.restore(self, self.requires())
         self.counters = Counters(**self.source.counters)
@@ -214,6 +229,18 @@ class MemoryModule(LightningModule):
     def requires(self) -> tuple[str, ...]:
         """Which networks `init_from` must bring ("teacher", "rnn")."""
         return ()
+
+    def check_trainer(self) -> None:
+        """Refuse Trainer options with which a stage would not do what it says."""
+        if self.trainer.max_steps < 1:
+            raise ValueError(
+                f"trainer.max_steps is {self.trainer.max_steps}, but a stage goes by steps; choose for example 1000."
+            )
+        if self.trainer.accumulate_grad_batches != 1:
+            raise ValueError(
+                f"trainer.accumulate_grad_batches is {self.trainer.accumulate_grad_batches}, but the losses' means are "
+                "taken over single batches; leave it at 1 and raise data.batch_size or trainer.devices."
+            )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Record stage, counters and provenance beside the weights, as plain numbers and strings."""

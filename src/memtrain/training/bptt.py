@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from memtrain.batch import SequenceBatch
-from memtrain.metrics.flops import bptt_flops
+from memtrain.metrics.flops import bptt_flops, dmt_flops
 from memtrain.training.rollout import RolloutModule
 
 
@@ -35,8 +35,10 @@ class BPTTModule(RolloutModule):
             self.add_frozen_teacher()
 
     def requires(self) -> tuple[str, ...]:
-        """Finetuning needs an RNN; starting from the teacher's memories needs a teacher."""
-        return ("rnn", "teacher") if self.needs_teacher else ("rnn",)
+        """Starting from the teacher's memories needs a teacher; finetuning needs an RNN; the baseline needs nothing."""
+        if self.needs_teacher:
+            return ("teacher", "rnn")
+        return ("rnn",) if self.source else ()
 
     def losses(self, batch: SequenceBatch) -> dict[str, Tensor]:
         """Cross-entropy at the labelled steps that bear targets."""
@@ -46,4 +48,8 @@ class BPTTModule(RolloutModule):
 
     def sequential_flops(self, batch: SequenceBatch) -> int:
         """See `memtrain.metrics.flops`."""
-        return bptt_flops(self.rnn, self.sequential_steps(self.window(batch.inputs.shape[1])))
+        length = batch.inputs.shape[1]
+        steps, through_time = self.sequential_steps(self.window(length)), self.gradient == "through_time"
+        if self.teacher is None:
+            return bptt_flops(self.rnn, steps, through_time)
+        return dmt_flops(self.teacher, self.rnn, length, steps, through_time)

@@ -3,6 +3,8 @@
 import time
 from dataclasses import asdict, dataclass, field
 
+import torch
+
 
 @dataclass
 class Counters:
@@ -42,6 +44,8 @@ class Stopwatch:
 
     def stop(self, counters: Counters) -> None:
         """Add the span since the last `start` or `stop` to `counters`."""
+        if torch.cuda.is_initialized():
+            torch.cuda.synchronize()  # or the time of launching kernels would be counted, not that of running them
         wall, cpu = self.wall, self.cpu
         self.start()
         counters.train_seconds += self.wall - wall

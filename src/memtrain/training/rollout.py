@@ -68,6 +68,11 @@ class RolloutModule(MemoryModule):
         ):
             if value < least:
                 raise ValueError(f"{name} is {value}, but must be at least {least}.")
+        if label_stride > min((length for length in lengths if length is not None), default=label_stride):
+            raise ValueError(
+                f"label_stride is {label_stride}, but must not be larger than the shortest rollout_length, or no step "
+                "of it has a label."
+            )
         if trajectory == "picard" and start == "teacher":
             raise ValueError(
                 "start is teacher, but picard sweeps all timesteps at once from the teacher's memories; set start to "
