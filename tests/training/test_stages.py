@@ -188,7 +188,7 @@ def test_a_resumed_run_is_bit_identical_to_an_uninterrupted_one(stage, make_trai
 def test_a_network_of_another_size_than_the_source_is_refused(train):
     smt = train(make(SMTModule), "smt")
     module = make(DMTModule, network=NetworkOptions(width=4, memory_tokens=2), init_from=str(smt))
-    with pytest.raises(ValueError, match="network.width is 8, but here it is 4; leave out `network`"):
+    with pytest.raises(ValueError, match=r"network.width is 8, but here it is 4; leave out `network`"):
         train(module, "dmt")
 
 

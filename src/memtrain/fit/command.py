@@ -118,8 +118,8 @@ class MemtrainCLI(LightningCLI):
         if self.config.subcommand == "fit":
             if path not in (None, "last"):
                 raise ValueError(
-                    f"ckpt_path is {path}, but fit takes only last, with trainer.default_root_dir the folder of the run "
-                    "to continue; to start a stage from another's checkpoint, give it as model.init_from."
+                    f"ckpt_path is {path}, but fit takes only last, with trainer.default_root_dir the folder of the "
+                    "run to continue; to start a stage from another's checkpoint, give it as model.init_from."
                 )
             if path == "last":
                 if folder is None:
