@@ -22,7 +22,8 @@ class NetworkOptions:
         memory_tokens: tokens of a memory, K; a memory is `K * width` numbers.
         heads: attention heads of encoder and decoder.
         head_dimension: features of a head; 64 in the authors' code at any width, smaller is faster at small widths.
-        rotary_dimensions: rotated features of a head; null: half of the head but at least 32, or all if it has fewer.
+        rotary_dimensions: rotated features of a head of encoder and decoder; null: half of the head but at least 32, or
+            all if it has fewer.
         encoder_layers: blocks of the teacher's encoder.
         decoder_layers: blocks of the teacher's decoder, and of the readout where `readout` is decoder.
         attention: how the encoder attends. causal: one pass gives the memories of all timesteps. bidirectional (paper):

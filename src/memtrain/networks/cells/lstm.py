@@ -1,4 +1,7 @@
-"""The LSTM cell: torch's LSTM, whose cell and hidden state together are the memory `[c | h]`."""
+"""The LSTM cell: torch's LSTM, whose cell and hidden state together are the memory `[c | h]`.
+
+It is stepped: torch's fused LSTM returns h at every step but c only at the last, and memories need both.
+"""
 
 import torch
 from torch import Tensor, nn
