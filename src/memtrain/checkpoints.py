@@ -2,19 +2,16 @@
 
 import hashlib
 import pickle
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from jsonargparse import ArgumentParser
+from torch import nn
 
 from memtrain.networks import NetworkOptions
-
-if TYPE_CHECKING:
-    from lightning import LightningDataModule
-
-    from memtrain.training import MemoryModule
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -88,19 +85,19 @@ class Source:
         }
         return [*self.checkpoint["memtrain"]["provenance"], entry]
 
-    def compare(self, module: "MemoryModule") -> None:
-        """Refuse a module whose vocabulary or network options are not the source's.
+    def compare(self, vocabulary_size: int, network: NetworkOptions) -> None:
+        """Refuse a stage whose vocabulary or network options are not the source's.
 
         Raises:
             ValueError: naming what differs.
         """
         recorded = self.checkpoint["hyper_parameters"]["vocabulary_size"]
-        if recorded != module.vocabulary_size:
+        if recorded != vocabulary_size:
             raise ValueError(
-                f"init_from is {self.path}, trained on {recorded} tokens, but the data have {module.vocabulary_size}; "
+                f"init_from is {self.path}, trained on {recorded} tokens, but the data have {vocabulary_size}; "
                 "give a checkpoint that was trained on such data."
             )
-        theirs, ours = self.network.to_primitive(), module.network.to_primitive()
+        theirs, ours = self.network.to_primitive(), network.to_primitive()
         differing = [name for name in theirs if theirs[name] != ours[name]]
         if differing:
             raise ValueError(
@@ -108,20 +105,18 @@ class Source:
                 f"{ours[differing[0]]}; leave out `network` to take over the checkpoint's."
             )
 
-    def restore(self, module: "MemoryModule", required: tuple[str, ...]) -> None:
-        """Copy teacher and RNN, as far as both sides have them, into `module`.
+    def restore(self, networks: Mapping[str, nn.Module | None], required: tuple[str, ...]) -> None:
+        """Copy the weights of teacher and RNN, as far as both sides have them.
 
         Args:
-            module: the stage that starts.
+            networks: those of the stage that starts, by name; None: it has none of that name.
             required: names of the networks that the source must have.
 
         Raises:
-            ValueError: if a required network is missing, or if the networks differ.
+            ValueError: if a required network is missing.
         """
-        self.compare(module)
         state = self.checkpoint["state_dict"]
-        for name in ("teacher", "rnn"):
-            network = getattr(module, name)
+        for name, network in networks.items():
             part = {key.removeprefix(f"{name}."): value for key, value in state.items() if key.startswith(f"{name}.")}
             if not part and name in required:
                 raise ValueError(
@@ -136,39 +131,3 @@ def load_source(path: str | Path) -> Source:
     """Read the checkpoint that a stage starts from; see `load_checkpoint` for what is raised."""
     checkpoint = load_checkpoint(path)
     return Source(str(path), checkpoint, network_options(checkpoint))
-
-
-def load_module(path: str | Path) -> "MemoryModule":
-    """The LightningModule of a checkpoint, in evaluation mode; see `load_checkpoint` for what is raised."""
-    from memtrain.training import MemoryModule  # the stages import this module
-
-    checkpoint = load_checkpoint(path)
-    module = _rebuild(MemoryModule, checkpoint["memtrain"]["class_path"], checkpoint["hyper_parameters"])
-    module.load_state_dict(checkpoint["state_dict"])
-    module.on_load_checkpoint(checkpoint)
-    return module.eval()
-
-
-def load_datamodule(path: str | Path) -> "LightningDataModule":
-    """The data module that a checkpoint was trained on.
-
-    Raises:
-        ValueError: if it was trained without one; and see `load_checkpoint`.
-    """
-    from lightning import LightningDataModule
-
-    checkpoint = load_checkpoint(path)
-    class_path = checkpoint["memtrain"]["data_class_path"]
-    if class_path is None:
-        raise ValueError(f"The checkpoint {path} was trained without a data module, so its data is not known.")
-    return _rebuild(LightningDataModule, class_path, checkpoint["datamodule_hyper_parameters"])
-
-
-def _rebuild(base: type, class_path: str, hyper_parameters: dict[str, Any]) -> Any:
-    """An instance of `class_path`, a subclass of `base`, with the recorded options."""
-    init_args = {key: value for key, value in hyper_parameters.items() if not key.startswith("_")}
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_subclass_arguments(base, "object")
-    return parser.instantiate(
-        parser.parse_object({"object": {"class_path": class_path, "init_args": init_args}})
-    ).object

@@ -8,10 +8,10 @@ from PIL import Image
 from torch import Tensor
 
 from memtrain.callbacks.samples import image_grid
-from memtrain.checkpoints import load_datamodule, load_module
 from memtrain.data import SequenceDataModule
 from memtrain.files import write_bytes, write_text
 from memtrain.networks.generation import generate_tokens
+from memtrain.training.loading import load_datamodule, load_module
 
 IMAGES, TEXTS = 16, 1
 """Samples drawn where no number is given."""

@@ -8,11 +8,12 @@ from lightning import seed_everything
 from lightning.pytorch.callbacks import Callback
 from tiny import NETWORK, VOCABULARY, Batches, random_batch
 
-from memtrain.checkpoints import load_checkpoint, load_module, load_source
+from memtrain.checkpoints import load_checkpoint, load_source
 from memtrain.data import Retrieval
 from memtrain.networks import NetworkOptions
 from memtrain.networks.cells import GRUCell, TransformerCell
 from memtrain.training import BPTTModule, DMTModule, SMTModule, TeacherModule
+from memtrain.training.loading import load_module
 
 ALL = [
     (TeacherModule, {}),

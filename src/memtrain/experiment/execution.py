@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Trainer
 
-from memtrain.checkpoints import load_checkpoint, load_module
+from memtrain.checkpoints import load_checkpoint
 from memtrain.data import SequenceDataModule
 from memtrain.experiment.plan import (
     Rates,
@@ -27,6 +27,7 @@ from memtrain.files import read_json, write_json
 from memtrain.fit import MemtrainCLI
 from memtrain.provenance import provenance
 from memtrain.training import MemoryModule
+from memtrain.training.loading import load_module
 
 WARM_UP_STEPS, TIMED_STEPS = 10, 30
 VALIDATIONS = 10

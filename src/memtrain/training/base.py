@@ -222,7 +222,8 @@ class MemoryModule(LightningModule, ABC):
                     f"{' and '.join(self.requires())}; give a checkpoint of an earlier stage."
                 )
             return
-        self.source.restore(self, self.requires())
+        self.source.compare(self.vocabulary_size, self.network)
+        self.source.restore({"teacher": self.teacher, "rnn": self.rnn}, self.requires())
         self.counters = Counters(**self.source.counters)
         self.provenance = self.source.provenance
 

@@ -1,0 +1,42 @@
+"""Rebuilding the module and the data of a checkpoint, from the checkpoint alone."""
+
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import ArgumentParser
+
+from memtrain.checkpoints import load_checkpoint
+from memtrain.data import SequenceDataModule
+from memtrain.training.base import MemoryModule
+
+
+def load_module(path: str | Path) -> MemoryModule:
+    """The LightningModule of a checkpoint, in evaluation mode; see `load_checkpoint` for what is raised."""
+    checkpoint = load_checkpoint(path)
+    module = _rebuild(MemoryModule, checkpoint["memtrain"]["class_path"], checkpoint["hyper_parameters"])
+    module.load_state_dict(checkpoint["state_dict"])
+    module.on_load_checkpoint(checkpoint)
+    return module.eval()
+
+
+def load_datamodule(path: str | Path) -> SequenceDataModule:
+    """The data module that a checkpoint was trained on.
+
+    Raises:
+        ValueError: if it was trained without one; and see `load_checkpoint`.
+    """
+    checkpoint = load_checkpoint(path)
+    class_path = checkpoint["memtrain"]["data_class_path"]
+    if class_path is None:
+        raise ValueError(f"The checkpoint {path} was trained without a data module, so its data is not known.")
+    return _rebuild(SequenceDataModule, class_path, checkpoint["datamodule_hyper_parameters"])
+
+
+def _rebuild(base: type, class_path: str, hyper_parameters: dict[str, Any]) -> Any:
+    """An instance of `class_path`, a subclass of `base`, with the recorded options."""
+    init_args = {key: value for key, value in hyper_parameters.items() if not key.startswith("_")}
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(base, "object")
+    return parser.instantiate(
+        parser.parse_object({"object": {"class_path": class_path, "init_args": init_args}})
+    ).object
