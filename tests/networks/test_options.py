@@ -29,5 +29,5 @@ def test_primitives_are_plain_yaml_and_name_the_cell() -> None:
     assert primitive["width"] == 32
     assert primitive["cell"] == {
         "class_path": "memtrain.networks.cells.mlp.MLPCell",
-        "init_args": {"layers": 3},
+        "init_args": {"layers": 3, "hidden": None},  # defaults written out, so that two checkpoints can be compared
     }
