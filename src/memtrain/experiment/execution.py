@@ -3,7 +3,6 @@
 import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -176,7 +175,7 @@ def result(experiment: Experiment, run: Run, plan: StagePlan, directory: Path) -
             for name, network in networks.items()
             if network is not None
         },
-        "counters": asdict(module.counters),
+        "counters": module.counters.to_primitive(),
         "evaluations": [
             {"difficulty": difficulty, "split": split}
             | evaluate(plan, module, build_data(data_configuration(experiment, difficulty)), split)

@@ -19,7 +19,7 @@ from memtrain.training.schedule import warmup_schedule
 
 
 class MemoryModule(LightningModule, ABC):
-    """Base of the stages. A stage says which networks it has (`configure_networks`) and what its losses are (`losses`).
+    """Base of the stages. A stage makes its networks, `teacher` and `rnn`, and says what its `losses` are.
 
     Args:
         vocabulary_size: number of tokens, V; linked from the data.
