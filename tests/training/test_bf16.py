@@ -1,0 +1,73 @@
+"""`precision: bf16-mixed` under the real Trainer: every gradient is there, finite, and points where float32's does."""
+
+from functools import partial
+
+import pytest
+import torch
+from lightning import seed_everything
+from lightning.pytorch.callbacks import Callback
+from tiny import NETWORK, VOCABULARY, Batches
+
+from memtrain.networks import NetworkOptions
+from memtrain.networks.cells import GRUCell, LSTMCell, MLPCell
+from memtrain.training import BPTTModule, DMTModule, SMTModule, TeacherModule
+
+SIZES = {"width": 8, "memory_tokens": 2, "heads": 2, "head_dimension": 4}
+RMS, TANH = (partial(NetworkOptions, **SIZES, memory_normalization=kind) for kind in ("rms", "tanh"))
+STAGES = {
+    "teacher": (TeacherModule, {}),
+    "teacher, bidirectional": (TeacherModule, {"network": RMS(attention="bidirectional")}),
+    "smt": (SMTModule, {"timesteps_per_sequence": None, "uniformity_weight": 1.0}),
+    "smt, frozen teacher": (SMTModule, {"freeze_teacher": True}),
+    "dmt": (DMTModule, {}),
+    "dmt, detached": (DMTModule, {"gradient": "detached"}),
+    "dmt, windows": (DMTModule, {"start": "teacher", "rollout_length": 3}),
+    "dmt, picard": (DMTModule, {"trajectory": "picard", "sweeps": 2}),
+    "dmt, picard detached": (DMTModule, {"trajectory": "picard", "gradient": "detached", "sweeps": 2}),
+    "bptt": (BPTTModule, {}),
+    "bptt, truncated": (BPTTModule, {"truncation": 3}),
+    "bptt, mlp": (BPTTModule, {"network": RMS(cell=MLPCell)}),
+    "bptt, gru": (BPTTModule, {"network": TANH(cell=GRUCell, readout="linear")}),
+    "bptt, lstm": (BPTTModule, {"network": TANH(cell=LSTMCell)}),
+}
+
+
+class Observed(Callback):
+    """The gradients of the first step, and the types of the memories that encoder and cell have returned in it."""
+
+    def __init__(self):
+        self.gradients, self.types = {}, set()
+
+    def on_train_start(self, trainer, module):
+        makers = [module.teacher.encoder.forward] if module.teacher else []
+        makers += [module.rnn.cell.step, module.rnn.cell.rollout] if module.rnn else []
+        for make in makers:
+            setattr(make.__self__, make.__name__, partial(self.note_type, make))
+
+    def note_type(self, make, *args):
+        memory = make(*args)
+        self.types.add(memory.dtype)
+        return memory
+
+    def on_before_optimizer_step(self, trainer, module, optimizer):
+        self.gradients = {n: p.grad.clone() for n, p in module.named_parameters() if p.requires_grad}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_gradients_point_where_those_of_float32_do_and_memories_stay_float32(stage, train, make_trainer):
+    module_class, options = STAGES[stage]
+    if "network" not in options:
+        source = SMTModule(vocabulary_size=VOCABULARY, network=NETWORK)
+        options = options | {"init_from": str(train(source, "source", max_steps=1))}
+    observed = {}
+    for precision in ("32-true", "bf16-mixed"):
+        seed_everything(0, verbose=False)
+        observed[precision] = Observed()
+        trainer = make_trainer(1, [observed[precision]], precision=precision)
+        trainer.fit(module_class(vocabulary_size=VOCABULARY, **options), datamodule=Batches())
+    exact, rounded = (observed[precision].gradients for precision in ("32-true", "bf16-mixed"))
+    assert exact
+    for name, gradient in exact.items():
+        assert rounded[name].isfinite().all(), name
+        assert torch.cosine_similarity(gradient.flatten(), rounded[name].flatten(), dim=0) > 0.95, name
+    assert observed["bf16-mixed"].types == {torch.float32}
