@@ -1,0 +1,102 @@
+"""StructuredCell: a cell whose units hardly touch each other, so that its state Jacobian is small and known."""
+
+from abc import abstractmethod
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from memtrain.networks.cells.base import Cell
+
+
+class StructuredCell(Cell):
+    """A cell with an elementwise recurrence: units meet in the inputs, never in the step from memory to memory.
+
+    Two things follow. What the inputs contribute can be computed for all timesteps in one call (`project`), before any
+    recurrence. And the Jacobian `d m_{t+1} / d m_t` is diagonal or block-diagonal, which makes Newton's method cheap
+    (`memtrain.trajectory.newton`). The memory's `K * D` numbers are `components` groups, one after the other; block i
+    of the Jacobian joins unit i of each group. A subclass defines the three abstract methods.
+
+    Attributes:
+        components: numbers of a unit, n: 1 for a diagonal Jacobian; 2 for pairs, as c and h of an LSTM.
+    """
+
+    components: ClassVar[int] = 1
+
+    @abstractmethod
+    def project(self, embedding: Tensor) -> Tensor:
+        """What the inputs contribute to the update: `[..., D]` to `[..., P, units]`."""
+
+    @abstractmethod
+    def update(self, memory: Tensor, projected: Tensor) -> Tensor:
+        """The next memory, from the memory `[..., K, D]` and the projected input of the same leading sizes."""
+
+    @abstractmethod
+    def update_with_jacobian(self, memory: Tensor, projected: Tensor) -> tuple[Tensor, Tensor]:
+        """The next memory, and its Jacobian in the memory, which carries no gradient.
+
+        Args:
+            memory: `[..., K, D]`.
+            projected: the projected input, of the same leading sizes.
+
+        Returns:
+            The next memory `[..., K, D]`, and the Jacobian: `[..., K, D]` for one component (the diagonal), else
+            `[..., units, n, n]`.
+        """
+
+    def step(self, memory: Tensor, embedding: Tensor) -> Tensor:
+        """See `Cell.step`."""
+        return self.update(memory, self.project(embedding))
+
+    def rollout(self, memory: Tensor, embeddings: Tensor) -> Tensor:
+        """See `Cell.rollout`; all inputs are projected in one call, before the loop."""
+        states = []
+        for projected in self.project(embeddings).unbind(1):
+            memory = self.update(memory, projected)
+            states.append(memory)
+        return torch.stack(states, dim=1)
+
+
+class BlockDiagonalLinear(nn.Module):
+    """Several linear maps at once, each block-diagonal: head i of the outputs sees head i of the inputs alone.
+
+    Args:
+        inputs: features of the input.
+        outputs: features of each map's output.
+        maps: number of maps, P.
+        heads: blocks; 1 is a dense map. It must divide `inputs` and `outputs`.
+
+    Raises:
+        ValueError: for heads that do not divide the sizes.
+    """
+
+    def __init__(self, inputs: int, outputs: int, maps: int, heads: int) -> None:
+        super().__init__()
+        if heads < 1 or inputs % heads or outputs % heads:
+            raise ValueError(f"heads is {heads}, but must divide {inputs} inputs and {outputs} units; choose 1.")
+        bound = (inputs // heads) ** -0.5
+        self.weight = nn.Parameter(torch.empty(maps, heads, inputs // heads, outputs // heads).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.zeros(maps, outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[..., inputs]` to `[..., P, outputs]`."""
+        heads = x.unflatten(-1, (self.weight.shape[1], -1))
+        return torch.einsum("...hi,phio->...pho", heads, self.weight).flatten(-2) + self.bias
+
+
+def spread_timescales(units: int, longest: int) -> Tensor:
+    """Biases of a forget gate with which units remember for 2 to `longest` steps, evenly spread.
+
+    A gate of bias `ln(s - 1)` keeps `1 - 1/s` of a state: it remembers for about s steps ("chrono initialisation",
+    Tallec & Ollivier, "Can recurrent neural networks warp time?", 2018).
+
+    Args:
+        units: number of biases.
+        longest: steps, at least 2.
+
+    Raises:
+        ValueError: for fewer than 2 steps.
+    """
+    if longest < 2:
+        raise ValueError(f"longest_memory is {longest}, but must be at least 2 steps; choose for example 16.")
+    return torch.linspace(2, longest, units).sub(1).log()[torch.randperm(units)]
