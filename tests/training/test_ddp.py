@@ -1,0 +1,123 @@
+"""Two gloo processes under the real Trainer compute what one process computes with the whole batch."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from lightning import LightningDataModule, seed_everything
+from lightning.pytorch.callbacks import Callback
+from tiny import LENGTH, NETWORK, VOCABULARY, random_batch
+from torch.utils.data import DataLoader
+
+from memtrain.batch import IGNORE_INDEX, SequenceBatch
+from memtrain.training import BPTTModule, DMTModule, SMTModule, TeacherModule
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="forks")
+
+STAGES = {
+    "teacher": (TeacherModule, {"uniformity_weight": 0.0}),
+    "teacher, targets": (TeacherModule, {"uniformity_weight": 0.0, "timestep_sampling": "targets", "future_length": 2}),
+    "smt": (SMTModule, {"uniformity_weight": 0.0}),
+    "smt, frozen teacher": (SMTModule, {"freeze_teacher": True}),
+    "dmt": (DMTModule, {}),
+    "dmt, detached": (DMTModule, {"gradient": "detached"}),
+    "dmt, windows": (DMTModule, {"start": "teacher", "starts": 3, "rollout_length": 2}),
+    "dmt, picard": (DMTModule, {"trajectory": "picard", "sweeps": 2}),
+    "bptt": (BPTTModule, {}),
+}
+
+
+class Sharded(LightningDataModule):
+    """One batch of four samples, of which rank r of n sees every n-th from r on."""
+
+    def __init__(self, batch: SequenceBatch) -> None:
+        super().__init__()
+        self.batch = batch
+
+    def train_dataloader(self) -> DataLoader:
+        rank, ranks = self.trainer.global_rank, self.trainer.world_size
+        return DataLoader([SequenceBatch(*(part[rank::ranks] for part in self.batch))], batch_size=None)
+
+
+class Recorder(Callback):
+    """Writes each rank's loss and gradients of the first step to a file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def on_before_backward(self, trainer, module, loss):
+        self.loss = loss.detach()
+
+    def on_before_optimizer_step(self, trainer, module, optimizer):
+        gradients = {name: p.grad for name, p in module.named_parameters() if p.requires_grad}
+        assert all(gradient is not None for gradient in gradients.values())
+        torch.save({"loss": self.loss, "gradients": gradients}, self.folder / f"{trainer.global_rank}.pt")
+
+
+def whole_batch(sparse: bool) -> SequenceBatch:
+    """Four samples; of rank 1's, the second and the fourth, few targets are left, or, where `sparse`, none."""
+    batch = random_batch(size=4)
+    targets = batch.targets.clone()
+    targets[1::2] = IGNORE_INDEX
+    if not sparse:
+        targets[1, LENGTH - 2] = 1
+    assert (targets[::2] != IGNORE_INDEX).sum() > 3
+    return batch._replace(targets=targets)
+
+
+@pytest.fixture
+def one_step(make_trainer, train, tmp_path):
+    """What each of `ranks` processes finds in the first step of a stage, in float64."""
+    source, count = None, 0
+
+    def run(module_class, options, batch: SequenceBatch, ranks: int) -> list[dict]:
+        nonlocal source, count
+        options = {"vocabulary_size": VOCABULARY, "network": NETWORK, "clip": 0.0, **options}
+        if module_class is DMTModule or "freeze_teacher" in options:
+            source = source or train(SMTModule(vocabulary_size=VOCABULARY, network=NETWORK), "source", max_steps=1)
+            options["init_from"] = str(source)
+        count += 1
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        seed_everything(0, verbose=False)
+        processes = {"strategy": "ddp_fork", "devices": 2} if ranks == 2 else {}
+        trainer = make_trainer(1, [Recorder(folder)], precision="64-true", use_distributed_sampler=False, **processes)
+        trainer.fit(module_class(**options), datamodule=Sharded(batch))
+        return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(ranks)]
+
+    return run
+
+
+def assert_mean_of_ranks(ranks: list[dict], expected: dict) -> None:
+    """The ranks' losses have the expected mean; each has its gradient already."""
+    exact = {"rtol": 1e-10, "atol": 1e-12}
+    torch.testing.assert_close((ranks[0]["loss"] + ranks[1]["loss"]) / 2, expected["loss"], **exact)
+    for name, gradient in expected["gradients"].items():
+        for rank in ranks:
+            torch.testing.assert_close(rank["gradients"][name], gradient, **exact, msg=lambda m, n=name: f"{n}: {m}")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_two_ranks_have_the_loss_and_gradients_of_one_process(stage, one_step):
+    batch = whole_batch(sparse=False)
+    assert_mean_of_ranks(one_step(*STAGES[stage], batch, ranks=2), one_step(*STAGES[stage], batch, ranks=1)[0])
+
+
+@pytest.mark.parametrize("stage", ["teacher, targets", "smt", "dmt", "bptt"])
+def test_a_rank_without_any_target_still_takes_its_part(stage, one_step):
+    batch = whole_batch(sparse=True)
+    assert_mean_of_ranks(one_step(*STAGES[stage], batch, ranks=2), one_step(*STAGES[stage], batch, ranks=1)[0])
+
+
+def test_uniformity_is_the_mean_of_each_ranks_own(one_step):
+    """Its pairs are of one rank's memories, so two ranks are not one process with the whole batch."""
+    stage = (TeacherModule, {"decoding_weight": 0.0, "uniformity_weight": 1.0})
+    batch = whole_batch(sparse=False)
+    shards = [one_step(*stage, SequenceBatch(*(part[rank::2] for part in batch)), ranks=1)[0] for rank in (0, 1)]
+    expected = {
+        "loss": (shards[0]["loss"] + shards[1]["loss"]) / 2,
+        "gradients": {n: (g + shards[1]["gradients"][n]) / 2 for n, g in shards[0]["gradients"].items()},
+    }
+    assert abs(expected["loss"] - one_step(*stage, batch, ranks=1)[0]["loss"]) > 1e-3
+    assert_mean_of_ranks(one_step(*stage, batch, ranks=2), expected)
