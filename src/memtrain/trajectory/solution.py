@@ -1,8 +1,17 @@
 """Trajectory: what every solver returns: the states, and whether they are the cell's own rollout."""
 
 from dataclasses import dataclass
+from enum import IntEnum
 
 from torch import Tensor
+
+
+class Fallback(IntEnum):
+    """What a sample needed beside Newton's iteration over all timesteps at once."""
+
+    NONE = 0
+    WINDOWS = 1
+    SEQUENTIAL = 2
 
 
 @dataclass(frozen=True)
@@ -13,8 +22,18 @@ class Trajectory:
         states: `[B, T, K, D]`, the memory after each input.
         converged: bool `[B, T]`, True where the state is known to be the cell's own rollout from the initial memory.
         sequential_steps: cell evaluations that had to follow one another.
+        iterations: int64 `[B]`, newton: updates of the whole trajectory, those of the fallback's windows included.
+        residual: `[B]`, newton: the largest `|f(h_{t-1}) - h_t| / max(1, |h_t|)` of the returned states.
+        error: `[B]`, newton: to first order, an upper bound of how far any number of a state is from the exact one.
+        fallback: int64 `[B]`, newton: a `Fallback` for each sample.
+        exponent: `[B]`, newton, if asked for: largest Lyapunov exponent along the trajectory, nats a step.
     """
 
     states: Tensor
     converged: Tensor
     sequential_steps: int
+    iterations: Tensor | None = None
+    residual: Tensor | None = None
+    error: Tensor | None = None
+    fallback: Tensor | None = None
+    exponent: Tensor | None = None

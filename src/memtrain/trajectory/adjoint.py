@@ -1,0 +1,66 @@
+"""Exact gradients of a known trajectory by one parallel scan, however its states were found."""
+
+import torch
+from torch import Tensor
+
+from memtrain.networks.cells import Cell
+from memtrain.trajectory.recurrence import Jacobian, Recurrence, preceding, propagate
+from memtrain.trajectory.scan import Backend
+from memtrain.trajectory.solution import Trajectory
+
+
+def attach_gradient(
+    recurrence: Recurrence, states: Tensor, memory: Tensor, jacobian: Jacobian = "auto", scan: Backend = "chunked"
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Give solved states the gradient of the rollout, by one differentiable step of Newton's method.
+
+    With `h_t = f_t(h_{t-1})` already solved, the derivatives obey the linear recurrence
+    `dh_t = J_t dh_{t-1} + d f_t(h_{t-1} held fixed)`. So every `f_t` is evaluated once, all at a time, on states that
+    carry no gradient, and the scan's own backward does the rest (DEER: Lim et al., arXiv 2309.12252).
+
+    Args:
+        recurrence: f_t, with inputs that carry the gradient.
+        states: `h_t`, `[B, T, K, D]`, without gradient.
+        memory: `h_{-1}`, `[B, K, D]`.
+        jacobian: auto or full; diagonal only where that is the whole Jacobian.
+        scan: see `memtrain.trajectory.scan`.
+
+    Returns:
+        The same states with gradient; `f_t(h_{t-1})`, without; and J, without.
+
+    Raises:
+        ValueError: for a diagonal where the Jacobian has more: such gradients are wrong by about half.
+    """
+    if jacobian == "diagonal" and not recurrence.diagonal:
+        raise ValueError(
+            f"the adjoint's jacobian is diagonal, but that of a {type(recurrence.cell).__name__} is not, and its "
+            "gradient would be wrong; set it to auto."
+        )
+    after, matrices = recurrence.linearize(preceding(memory, states).detach(), jacobian)
+    # Their values are 0 and leave the states as they are; only their gradients count.
+    of_step, of_memory = after - after.detach(), memory - memory.detach()
+    return states + propagate(matrices, of_step, of_memory, scan), after.detach(), matrices
+
+
+def scan_adjoint(
+    cell: Cell, memory: Tensor, embeddings: Tensor, jacobian: Jacobian = "auto", scan: Backend = "chunked"
+) -> Trajectory:
+    """The sequential rollout, whose gradient is one parallel scan instead of back-propagation through T steps.
+
+    Args:
+        cell: the update f.
+        memory: the memory to start from, `[B, K, D]`.
+        embeddings: embedded inputs, `[B, T, D]`.
+        jacobian: see `attach_gradient`.
+        scan: see `memtrain.trajectory.scan`.
+
+    Returns:
+        The trajectory of `sequential`, with the same gradients.
+    """
+    with torch.autocast(memory.device.type, enabled=False):
+        recurrence = Recurrence.of(cell, embeddings.to(memory.dtype))
+        with torch.no_grad():
+            states = recurrence.rollout(memory)
+        states, _, _ = attach_gradient(recurrence, states, memory, jacobian, scan)
+    converged = torch.ones(states.shape[:2], dtype=torch.bool, device=states.device)
+    return Trajectory(states, converged, embeddings.shape[1])

@@ -1,0 +1,240 @@
+"""Newton's method on a whole trajectory: DEER and ParaRNN, with a residual that is checked and a way out.
+
+Sources: Lim et al., arXiv 2309.12252 (DEER); Gonzalez et al., arXiv 2407.19115 (quasi-DEER, ELK); Danieli et al.,
+arXiv 2510.21450 (ParaRNN); arXiv 2605.12683 (teacher forcing).
+"""
+
+import logging
+import warnings
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from memtrain.networks.cells import Cell
+from memtrain.trajectory.adjoint import attach_gradient
+from memtrain.trajectory.exponent import largest_exponent
+from memtrain.trajectory.recurrence import Jacobian, Recurrence, preceding, propagate
+from memtrain.trajectory.scan import Backend
+from memtrain.trajectory.solution import Fallback, Trajectory
+
+log = logging.getLogger(__name__)
+
+Guess = Literal["zeros", "input", "teacher", "best"]
+
+
+@dataclass(frozen=True)
+class NewtonOptions:
+    """How `newton` solves a trajectory.
+
+    Args:
+        jacobian: auto: exact, in the cell's own structure (ParaGRU: diagonal, ParaLSTM: 2x2 blocks, others: dense, for
+            memories of at most 64 numbers); full: exact and dense for any cell; diagonal: the diagonal alone, whose
+            iterations are cheaper and more (quasi-DEER). Gradients are exact with each of them.
+        guess: what the iteration starts from. zeros; input: `f(0, x_t)`; teacher: the teacher's memories; best:
+            whichever of these has the lowest residual, sample by sample.
+        tolerance: largest `|f(h_{t-1}) - h_t| / max(1, |h_t|)` of a solution: 1e-5 suits float32, 1e-12 float64.
+        maximum_iterations: updates after which a sample has failed.
+        patience: updates without a new lowest residual after which a sample has failed.
+        window: steps of the windows in which failed samples are tried again; null: they are rolled out at once.
+        alpha: teacher forcing: the cell is fed `(1 - alpha) h + alpha m` with the teacher's memories m, in [0, 1]; the
+            Jacobian shrinks by `1 - alpha`, so that even chaotic cells are solved. 1: SMT's inputs; 0: the rollout.
+        scan: loop, chunked or blelloch: how the linear recurrences are solved (see `memtrain.trajectory.scan`).
+        exponent: also return the largest Lyapunov exponent, which takes T cheap sequential steps.
+    """
+
+    jacobian: Jacobian = "auto"
+    guess: Guess = "best"
+    tolerance: float = 1e-5
+    maximum_iterations: int = 30
+    patience: int = 8
+    window: int | None = 32
+    alpha: float = 0.0
+    scan: Backend = "chunked"
+    exponent: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse options that cannot be."""
+        if not self.tolerance > 0:
+            raise ValueError(f"newton.tolerance is {self.tolerance}, but must be above 0; choose 1e-5 in float32.")
+        if not 0 <= self.alpha <= 1:
+            raise ValueError(f"newton.alpha is {self.alpha}, but must be in [0, 1]; 0 is the cell's own rollout.")
+        for name, value, least in (
+            ("maximum_iterations", self.maximum_iterations, 0),
+            ("patience", self.patience, 1),
+            ("window", 1 if self.window is None else self.window, 1),
+        ):
+            if value < least:
+                raise ValueError(f"newton.{name} is {value}, but must be at least {least}.")
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """Where Newton's iteration has ended, whether or not that is a solution.
+
+    Attributes:
+        states: `[B, T, K, D]`.
+        residual: `[B]`, that of these states, NaN or infinite where it diverged.
+        converged: bool `[B]`, the residual is within the tolerance.
+        iterations: int64 `[B]`, updates made.
+    """
+
+    states: Tensor
+    residual: Tensor
+    converged: Tensor
+    iterations: Tensor
+
+
+@torch.no_grad()
+def iterate(recurrence: Recurrence, guess: Tensor, memory: Tensor, options: NewtonOptions) -> Attempt:
+    """Newton's iteration `h += delta`, `delta_t = J_t delta_{t-1} + f_t(h_{t-1}) - h_t`, until it succeeds or fails.
+
+    After k updates the first k states are exact. Each sample stops by itself: when it has converged, has become
+    infinite or NaN, has set no new lowest residual for `patience` updates, or is out of iterations.
+
+    Args:
+        recurrence: f_t.
+        guess: `h_t` to start from, `[B, T, K, D]`.
+        memory: `h_{-1}`, `[B, K, D]`.
+        options: see NewtonOptions.
+    """
+    states, active = guess.clone(), torch.arange(len(guess), device=guess.device)
+    residual, lowest = states.new_full((2, len(guess)), torch.inf)
+    iterations, stale = torch.zeros(2, len(guess), dtype=torch.int64, device=guess.device)
+    for iteration in range(options.maximum_iterations + 1):
+        now = states[active]
+        after, jacobian = recurrence.take(active).linearize(preceding(memory[active], now), options.jacobian)
+        defect = after - now
+        size = relative_size(defect, now)
+        residual[active], iterations[active] = size, iteration
+        stale[active] = (stale[active] + 1).masked_fill(size < lowest[active], 0)
+        lowest[active] = torch.minimum(size, lowest[active])
+        going = (size > options.tolerance) & size.isfinite() & (stale[active] < options.patience)
+        if iteration == options.maximum_iterations or not going.any():
+            break
+        active = active[going]
+        states[active] = now[going] + propagate(jacobian[going], defect[going], None, options.scan)
+    return Attempt(states, residual, residual <= options.tolerance, iterations)
+
+
+def newton(
+    cell: Cell,
+    memory: Tensor,
+    embeddings: Tensor,
+    options: NewtonOptions | None = None,
+    teacher: Tensor | None = None,
+) -> Trajectory:
+    """Solve all timesteps of a rollout at once, exactly, with exact gradients (method: section 7).
+
+    The states solve `h_t = f(h_{t-1}, x_t)` within the tolerance. Samples for which Newton's method fails are solved in
+    windows, one after the other, and from the first window that fails too step by step; one warning says so, and
+    `fallback` which. It computes in the memory's own precision: autocast is off.
+
+    Args:
+        cell: the update f.
+        memory: the memory to start from, `[B, K, D]`.
+        embeddings: embedded inputs, `[B, T, D]`.
+        options: see NewtonOptions; None: its defaults.
+        teacher: the teacher's memories `m_t`, `[B, T, K, D]`, for a guess of teacher or best and for alpha.
+
+    Returns:
+        The trajectory, with everything that is known about it.
+
+    Raises:
+        ValueError: without the teacher's memories where they are needed; for a cell without Jacobian.
+    """
+    options = options or NewtonOptions()
+    with torch.autocast(memory.device.type, enabled=False):
+        recurrence = Recurrence.of(cell, embeddings.to(memory.dtype), teacher, options.alpha)
+        with torch.no_grad():
+            guess = first_guess(recurrence, memory, options.guess, teacher)
+            solved = _solve(recurrence, guess, memory, options)
+        states, after, jacobian = attach_gradient(recurrence, solved.states, memory, scan=options.scan)
+        with torch.no_grad():
+            defect = after - solved.states
+            return replace(
+                solved,
+                states=states,
+                residual=relative_size(defect, solved.states),
+                error=propagate(jacobian.abs(), defect.abs(), None, options.scan).flatten(1).amax(1),
+                exponent=largest_exponent(jacobian) if options.exponent else None,
+            )
+
+
+def first_guess(recurrence: Recurrence, memory: Tensor, guess: Guess, teacher: Tensor | None) -> Tensor:
+    """What the iteration starts from, `[B, T, K, D]`.
+
+    Raises:
+        ValueError: for a guess of teacher without the teacher's memories.
+    """
+    if guess == "teacher":
+        if teacher is None:
+            raise ValueError("newton.guess is teacher, but there are no teacher memories; set it to best.")
+        return teacher
+    zeros = memory.new_zeros(*recurrence.inputs.shape[:2], *memory.shape[1:])
+    if guess == "zeros":
+        return zeros
+    images = recurrence.step(preceding(memory, zeros))
+    if guess == "input":
+        return images
+    candidates = [zeros, images] if teacher is None else [zeros, images, teacher]
+    sizes = [relative_size(recurrence.step(preceding(memory, states)) - states, states) for states in candidates]
+    best = torch.stack(sizes).argmin(0)
+    return torch.stack(candidates)[best, torch.arange(len(memory), device=memory.device)]
+
+
+def relative_size(defect: Tensor, states: Tensor) -> Tensor:
+    """The largest `|r| / max(1, |h|)` of each sample: `[B, T, K, D]` twice to `[B]`; NaN where any number is NaN."""
+    return (defect.abs() / states.abs().clamp(min=1)).flatten(1).amax(1)
+
+
+def _solve(recurrence: Recurrence, guess: Tensor, memory: Tensor, options: NewtonOptions) -> Trajectory:
+    """All samples at once; then those that have failed by another way."""
+    attempt = iterate(recurrence, guess, memory, options)
+    states, iterations, steps = attempt.states, attempt.iterations, int(attempt.iterations.max()) + 1
+    fallback = torch.full_like(iterations, Fallback.NONE)
+    failed = (~attempt.converged).nonzero().flatten()
+    if len(failed):
+        rescued = _rescue(recurrence.take(failed), guess[failed], memory[failed], options)
+        states[failed], fallback[failed] = rescued.states, rescued.fallback
+        iterations[failed] += rescued.iterations
+        steps += rescued.sequential_steps
+        log.info("newton: %d of %d samples failed, residual %.1e", len(failed), len(guess), attempt.residual.max())
+        warnings.warn(
+            "trajectory is newton, but some samples did not converge and were solved in windows or step by step, which "
+            "is exact but slow; see the logged fallback, and raise alpha, or set trajectory to sequential.",
+            stacklevel=3,
+        )
+    return _solution(states, steps, iterations, fallback)
+
+
+def _rescue(recurrence: Recurrence, guess: Tensor, memory: Tensor, options: NewtonOptions) -> Trajectory:
+    """Windows, one after the other; a sample whose window fails goes on from there step by step."""
+    count, length = guess.shape[:2]
+    samples, states = torch.arange(count, device=guess.device), guess.clone()
+    iterations, steps = torch.zeros_like(samples), 0
+    if options.window is None or options.window >= length:
+        return _solution(recurrence.rollout(memory), length, iterations, torch.full_like(samples, Fallback.SEQUENTIAL))
+    fallback = torch.full_like(samples, Fallback.WINDOWS)
+    for begin in range(0, length, options.window):
+        window, rest = slice(begin, begin + options.window), slice(begin, None)
+        attempt = iterate(recurrence.take(samples, window), guess[samples, window], memory, options)
+        states[samples, window] = attempt.states
+        iterations[samples] += attempt.iterations
+        steps += int(attempt.iterations.max()) + 1
+        lost = samples[~attempt.converged]
+        if len(lost):
+            states[lost, rest] = recurrence.take(lost, rest).rollout(memory[~attempt.converged])
+            fallback[lost] = Fallback.SEQUENTIAL
+            steps += length - begin
+        samples, memory = samples[attempt.converged], attempt.states[attempt.converged, -1]
+        if not len(samples):
+            break
+    return _solution(states, steps, iterations, fallback)
+
+
+def _solution(states: Tensor, steps: int, iterations: Tensor, fallback: Tensor) -> Trajectory:
+    """A trajectory of which every state is known to be the rollout's."""
+    converged = torch.ones(states.shape[:2], dtype=torch.bool, device=states.device)
+    return Trajectory(states, converged, steps, iterations=iterations, fallback=fallback)
