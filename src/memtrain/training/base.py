@@ -8,12 +8,14 @@ import torch.distributed as dist
 from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from memtrain.batch import SequenceBatch
 from memtrain.checkpoints import Source, load_source
 from memtrain.networks import RNN, NetworkOptions, Teacher
 from memtrain.objectives import masked_mean
 from memtrain.training.counters import Counters, Stopwatch
+from memtrain.training.divergence import StepLoss
 from memtrain.training.evaluation import Evaluation, predictions
 from memtrain.training.schedule import warmup_schedule
 
@@ -68,6 +70,7 @@ class MemoryModule(LightningModule, ABC):
         self.counters = Counters()
         self.stopwatch = Stopwatch()
         self.step_flops = 0
+        self.step_loss: StepLoss | None = None
         self.provenance: list[dict[str, Any]] = []
         self.evaluations = nn.ModuleDict({split: Evaluation() for split in ("val", "test")})
 
@@ -88,9 +91,13 @@ class MemoryModule(LightningModule, ABC):
         terms = self.losses(batch)
         loss = torch.stack(list(terms.values())).sum()
         self.counters.tokens += batch.inputs.numel() * self.world_size
-        self.log_dict({f"train/{name}": term.detach() for name, term in terms.items()}, batch_size=len(batch.index))
-        self.log("train/loss", loss.detach(), prog_bar=True, batch_size=len(batch.index))
         self.step_flops = self.sequential_flops(batch)
+        means = self.mean_over_ranks(torch.stack([loss, *terms.values()]).detach())
+        self.step_loss = StepLoss(loss.detach(), means[0], batch.index)
+        self.log("train/loss", means[0], prog_bar=True, batch_size=len(batch.index))
+        self.log_dict(
+            {f"train/{name}": mean for name, mean in zip(terms, means[1:], strict=True)}, batch_size=len(batch.index)
+        )
         return loss
 
     def masked_mean(self, values: Tensor, mask: Tensor) -> Tensor:
@@ -107,6 +114,12 @@ class MemoryModule(LightningModule, ABC):
         counts = flags.int()
         dist.all_reduce(counts)
         return counts > 0
+
+    def mean_over_ranks(self, values: Tensor) -> Tensor:
+        """`values` averaged over the ranks: the loss of a rank alone is not that of the whole batch."""
+        if self.world_size > 1:
+            dist.all_reduce(values)
+        return values / self.world_size
 
     @property
     def world_size(self) -> int:
@@ -132,12 +145,24 @@ class MemoryModule(LightningModule, ABC):
         return groups
 
     def configure_gradient_clipping(self, optimizer: torch.optim.Optimizer, *_: Any, **__: Any) -> None:
-        """Clip teacher and RNN separately, so that neither's gradient shrinks the other's."""
-        if not self.clip:
-            return
+        """Clip teacher and RNN separately, so that neither's gradient shrinks the other's.
+
+        Raises:
+            Diverged: if the loss or a gradient is not finite.
+        """
+        norms = {
+            group["name"]: get_total_norm([p.grad for p in group["params"] if p.grad is not None])
+            for group in optimizer.param_groups
+        }
+        if self.step_loss is not None:
+            scaled = getattr(self.trainer.precision_plugin, "scaler", None) is not None
+            self.step_loss.require_finite(
+                {} if scaled else norms, self.global_step, self.learning_rate, self.world_size
+            )
         for group in optimizer.param_groups:
-            norm = torch.nn.utils.clip_grad_norm_(group["params"], self.clip)
-            self.log(f"train/gradient_norm_{group['name']}", norm)
+            self.log(f"train/gradient_norm_{group['name']}", norms[group["name"]])
+            if self.clip:
+                clip_grads_with_norm_(group["params"], self.clip, norms[group["name"]])
 
     # Counters
 
