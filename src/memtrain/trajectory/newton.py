@@ -91,7 +91,8 @@ def iterate(recurrence: Recurrence, guess: Tensor, memory: Tensor, options: Newt
     """Newton's iteration `h += delta`, `delta_t = J_t delta_{t-1} + f_t(h_{t-1}) - h_t`, until it succeeds or fails.
 
     After k updates the first k states are exact. Each sample stops by itself: when it has converged, has become
-    infinite or NaN, has set no new lowest residual for `patience` updates, or is out of iterations.
+    infinite or NaN, has set no new lowest residual for `patience` updates, or is out of iterations. Iterates of cells
+    whose memories are bounded are kept within these bounds.
 
     Args:
         recurrence: f_t.
@@ -103,8 +104,8 @@ def iterate(recurrence: Recurrence, guess: Tensor, memory: Tensor, options: Newt
     residual, lowest = states.new_full((2, len(guess)), torch.inf)
     iterations, stale = torch.zeros(2, len(guess), dtype=torch.int64, device=guess.device)
     for iteration in range(options.maximum_iterations + 1):
-        now = states[active]
-        after, jacobian = recurrence.take(active).linearize(preceding(memory[active], now), options.jacobian)
+        now, part = states[active], recurrence.take(active)
+        after, jacobian = part.linearize(preceding(memory[active], now), options.jacobian)
         defect = after - now
         size = relative_size(defect, now)
         residual[active], iterations[active] = size, iteration
@@ -113,8 +114,9 @@ def iterate(recurrence: Recurrence, guess: Tensor, memory: Tensor, options: Newt
         going = (size > options.tolerance) & size.isfinite() & (stale[active] < options.patience)
         if iteration == options.maximum_iterations or not going.any():
             break
+        updated = part.clip(now + propagate(jacobian, defect, None, options.scan), memory[active])
         active = active[going]
-        states[active] = now[going] + propagate(jacobian[going], defect[going], None, options.scan)
+        states[active] = updated[going]
     return Attempt(states, residual, residual <= options.tolerance, iterations)
 
 

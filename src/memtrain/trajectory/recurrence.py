@@ -112,6 +112,14 @@ class Recurrence:
             states.append(memory)
         return torch.stack(states, dim=1)
 
+    def clip(self, states: Tensor, memory: Tensor) -> Tensor:
+        """States `[B, T, K, D]`, moved into the cube in which a rollout from `memory` `[B, K, D]` is known to stay."""
+        if not (isinstance(self.cell, StructuredCell) and self.cell.bounded):
+            return states
+        fed = [memory] if self.teacher is None else [memory, self.teacher]
+        bounds = torch.stack([x.abs().flatten(1).amax(1).clamp(min=1) for x in fed]).amax(0)[:, None, None, None]
+        return states.clamp(-bounds, bounds)
+
     def _mixed(self, before: Tensor) -> Tensor:
         """What the cell is fed: `(1 - alpha) h + alpha m`."""
         if self.teacher is None or self.alpha is None:

@@ -25,6 +25,8 @@ class ParaGRUCell(StructuredCell):
         accept_rms: take rms memories although no gated state can equal them; only to study the reported collapse.
     """
 
+    bounded = True
+
     def __init__(
         self,
         width: int,

@@ -27,6 +27,7 @@ class ParaLSTMCell(StructuredCell):
     """
 
     components = 2
+    bounded = True
 
     def __init__(
         self,
