@@ -67,7 +67,7 @@ def teacher_gradient_profile(teacher: Teacher, inputs: Tensor, targets: Tensor) 
         (of_embeddings,) = torch.autograd.grad(loss, embeddings)
 
         memories = (
-            teacher.encode_many(inputs, torch.arange(inputs.shape[1], device=inputs.device)).detach().requires_grad_()
+            teacher.encode(inputs, torch.arange(inputs.shape[1], device=inputs.device)).detach().requires_grad_()
         )
         losses = torch.zeros((), device=inputs.device)
         for t, memory in enumerate(memories.unbind(1)):

@@ -33,6 +33,8 @@ class NetworkOptions:
             `encoder_layers * (Tc - 1)` tokens back and equals encoding the prefix, not the window.
         short_convolution: taps of a causal depthwise convolution on the encoder's input embeddings; 0: none;
             2 (each token sees its predecessor) removes the teacher's plateau on "the token after the marker" tasks.
+        register_positions: shared: all registers of a timestep t stand at position t + 1. consecutive: at t + 1, t + 2
+            and so on, as in the authors' code.
         memory_attention: causal: a memory token of the decoder attends to earlier ones; full: to all (prefix LM).
         memory_normalization: rms (each memory token has root mean square 1) or tanh (entries in (-1, 1); needed by
             gated cells, whose states cannot reach memories of the other kind).
@@ -53,6 +55,7 @@ class NetworkOptions:
     attention: Literal["causal", "bidirectional"] = "causal"
     context_length: int | None = None
     short_convolution: int = 0
+    register_positions: Literal["shared", "consecutive"] = "shared"
     memory_attention: Literal["causal", "full"] = "causal"
     memory_normalization: MemoryNormalization = "rms"
     initial_memory: Literal["learned", "zeros"] = "learned"

@@ -6,7 +6,10 @@ from torch.nn import functional as F
 
 from memtrain.networks.memory import normalize_memory
 from memtrain.networks.options import NetworkOptions
-from memtrain.networks.transformer import Outputs, Transformer
+from memtrain.networks.transformer import KeysValues, Outputs, Transformer
+
+REGISTERS_PER_PASS = 64
+"""Registers encoded in one pass: more make fewer calls, and larger attention masks."""
 
 
 class ShortConvolution(nn.Module):
@@ -25,15 +28,16 @@ class ShortConvolution(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """`[B, T, D]` to `[B, T, D]`; output t depends on inputs `t - taps + 1 .. t`."""
         padded = F.pad(x, (0, 0, self.taps - 1, 0))
-        shifted = padded.unfold(1, x.shape[1], 1)  # [B, taps, D, T]
-        return x + torch.einsum("bkdt,kd->btd", shifted, self.weight)
+        for i, weight in enumerate(self.weight):
+            x = torch.addcmul(x, padded[:, i : i + x.shape[1]], weight)
+        return x
 
 
 class Encoder(nn.Module):
     """The encoder E: context tokens and K register tokens -> the registers' outputs, normalised, are `m_t`.
 
-    Each token carries its timestamp (rotary); all registers of timestep t stand at position t + 1 and attend to the
-    tokens `<= t` and to each other (method: section 2).
+    Each token carries its timestamp (rotary); the registers of timestep t stand at position t + 1 (or from there on) and
+    attend to the tokens `<= t` and to each other (method: section 2).
 
     Args:
         options: sizes and switches of the networks.
@@ -59,53 +63,74 @@ class Encoder(nn.Module):
 
         Args:
             embeddings: embedded inputs, `[B, T, D]`.
-            timesteps: int64 `[N]`, each in `0..T-1`.
+            timesteps: int64 `[N]`, each in `0..T-1`; best on the CPU, where reading them makes no device wait.
 
         Returns:
             Normalised memories `[B, N, K, D]`, float32 or better.
         """
-        encode = self._causal if self.options.attention == "causal" else self._bidirectional
-        return normalize_memory(encode(embeddings, timesteps), self.options.memory_normalization)
+        groups = timesteps.cpu().split(max(1, REGISTERS_PER_PASS // self.options.memory_tokens))
+        if self.options.attention == "causal":
+            remembered = self._remember(embeddings[:, : int(timesteps.max()) + 1])
+            memories = [self._recall(remembered, group) for group in groups]
+        else:
+            memories = [self._bidirectional(embeddings, group) for group in groups]
+        together = memories[0] if len(groups) == 1 else torch.cat(memories, dim=1)
+        return normalize_memory(together, self.options.memory_normalization)
 
-    def _causal(self, embeddings: Tensor, timesteps: Tensor) -> Tensor:
-        """One pass for all timesteps: tokens attend backwards only, so their states do not depend on the timestep."""
+    def _remember(self, embeddings: Tensor) -> KeysValues:
+        """Keys and values of the tokens, which see neither later tokens nor registers: the same for all timesteps."""
         tokens = self.short_convolution(embeddings)
-        batch, length, _ = tokens.shape
-        count, k = len(timesteps), self.options.memory_tokens
-        window = self.options.context_length or length
-        ends = torch.cat([torch.arange(length, device=tokens.device), timesteps.repeat_interleave(k)])
-        starts = torch.arange(length, device=tokens.device)
-        sees_tokens = (starts <= ends[:, None]) & (starts > ends[:, None] - window)  # [T + N*K, T]
-        owner = torch.arange(count, device=tokens.device).repeat_interleave(k)
-        sees_registers = F.pad(owner[:, None] == owner, (0, 0, length, 0))  # no token sees a register
-        positions = torch.cat([starts, timesteps.repeat_interleave(k) + 1])
-        outputs = self.transformer(
-            torch.cat([tokens, self.registers.repeat(count, 1).expand(batch, -1, -1)], dim=1),
-            positions,
-            mask=torch.cat([sees_tokens, sees_registers], dim=1),
-            outputs=slice(length, None),
+        at, window = torch.arange(tokens.shape[1]), self.options.context_length
+        band = None if window is None or window >= len(at) else _sees(at, at, window).to(tokens.device)
+        return self.transformer.remember(tokens, at.to(tokens.device), band)
+
+    def _recall(self, remembered: KeysValues, timesteps: Tensor) -> Tensor:
+        """The registers of some timesteps read what the tokens up to there have left: `[B, N, K, D]`."""
+        (keys, _), k, count = remembered[0], self.options.memory_tokens, len(timesteps)
+        end = int(timesteps.max()) + 1
+        sees = _sees(timesteps, torch.arange(end), self.options.context_length).repeat_interleave(k, 0)
+        owner = torch.arange(count).repeat_interleave(k)
+        mask = torch.cat([sees, owner[:, None] == owner], dim=1)
+        outputs = self.transformer.recall(
+            self.registers.repeat(count, 1).expand(len(keys), -1, -1),
+            self._register_positions(timesteps).flatten().to(keys.device),
+            [(k[:, :end], v[:, :end]) for k, v in remembered],
+            None if bool(mask.all()) else mask.to(keys.device),
         )
         return outputs.unflatten(1, (count, k))
 
+    def _register_positions(self, timesteps: Tensor) -> Tensor:
+        """Where the registers of each timestep stand: int64 `[N]` to `[N, K]`."""
+        step = 1 if self.options.register_positions == "consecutive" else 0
+        return timesteps[:, None] + 1 + step * torch.arange(self.options.memory_tokens)
+
     def _bidirectional(self, embeddings: Tensor, timesteps: Tensor) -> Tensor:
         """One pass a timestep, over its window of at most `context_length` tokens and its registers, all seeing all."""
-        batch, k = len(embeddings), self.options.memory_tokens
+        batch, k, device = len(embeddings), self.options.memory_tokens, embeddings.device
         window = int(timesteps.max()) + 1
         if self.options.context_length is not None:
             window = min(window, self.options.context_length)
-        index = timesteps[:, None] - torch.arange(window - 1, -1, -1, device=embeddings.device)  # [N, W], < 0: padding
-        inside = embeddings[:, index.clamp(min=0)] * (index >= 0).unsqueeze(-1)
+        index = timesteps[:, None] - torch.arange(window - 1, -1, -1)  # [N, W], < 0: padding
+        padded = bool((index < 0).any())
+        inside = embeddings[:, index.clamp(min=0).to(device)]
+        if padded:
+            inside = inside * (index >= 0).unsqueeze(-1).to(device)
         # Inside the window, for a convolution over the sequence would reach before its first token.
         tokens = self.short_convolution(inside.flatten(0, 1)).unflatten(0, (batch, -1))
-        positions = torch.cat([index, (timesteps[:, None] + 1).expand(-1, k)], dim=1)
-        registers = self.registers.expand(batch, len(timesteps), -1, -1)
+        positions = torch.cat([index, self._register_positions(timesteps)], dim=1)
         allowed = F.pad(index >= 0, (0, k), value=True)[:, None, :].expand(-1, window + k, -1)  # [N, W + K, W + K]
         return self.transformer(
-            torch.cat([tokens, registers], dim=2),
-            positions,
-            mask=allowed,
+            torch.cat([tokens, self.registers.expand(batch, len(timesteps), -1, -1)], dim=2),
+            positions.to(device),
+            mask=allowed.to(device) if padded else None,
             outputs=slice(window, None),
         )
+
+
+def _sees(rows: Tensor, columns: Tensor, window: int | None) -> Tensor:
+    """Whether the token or register at timestep `rows` `[R]` sees the token at `columns` `[C]`: bool `[R, C]`."""
+    distance = rows[:, None] - columns
+    return (distance >= 0) if window is None else (distance >= 0) & (distance < window)
 
 
 class Decoder(nn.Module):
@@ -178,20 +203,6 @@ class Teacher(nn.Module):
             `[B, N, K, D]`.
         """
         return self.encoder(self.embedding(inputs), timesteps)
-
-    def encode_many(self, inputs: Tensor, timesteps: Tensor, registers_per_pass: int = 256) -> Tensor:
-        """`encode` of many timesteps, in passes that keep the attention mask small.
-
-        Args:
-            inputs: int64 `[B, T]`.
-            timesteps: int64 `[N]`.
-            registers_per_pass: register tokens of one pass, at least K.
-
-        Returns:
-            `[B, N, K, D]`.
-        """
-        chunk = max(1, registers_per_pass // self.encoder.options.memory_tokens)
-        return torch.cat([self.encode(inputs, part) for part in timesteps.split(chunk)], dim=1)
 
     def decode(self, memory: Tensor, future: Tensor, wanted: Tensor | None = None) -> Tensor:
         """Logits of the targets that follow each memory.

@@ -12,6 +12,9 @@ from torch.nn import functional as F
 Outputs = slice | Tensor
 """Which tokens of the last block are wanted: a slice of positions, or indices `[..., P]` that broadcast."""
 
+KeysValues = list[tuple[Tensor, Tensor]]
+"""Keys and values of each block, `[B, S, H, d]`."""
+
 FEW_TOKENS = 4
 """Up to so many tokens, elementwise attention is faster on a CPU than the fused kernel."""
 
@@ -36,8 +39,8 @@ class Rotary(nn.Module):
                 f"rotary_dimensions is {rotated}, but must be even and at most head_dimension ({head_dimension}); "
                 f"choose for example {head_dimension}."
             )
-        frequencies = torch.zeros(head_dimension // 2)
-        frequencies[: rotated // 2] = base ** (-torch.arange(0, rotated, 2) / rotated)
+        frequencies = torch.zeros(3, 1, head_dimension // 2)  # of queries, keys and values; values are not rotated
+        frequencies[:2, :, : rotated // 2] = base ** (-torch.arange(0, rotated, 2) / rotated)
         self.register_buffer("frequencies", frequencies, persistent=False)
 
     def forward(self, positions: Tensor) -> Tensor:
@@ -47,18 +50,21 @@ class Rotary(nn.Module):
             positions: int64 `[..., S]`, the timestamps of the tokens.
 
         Returns:
-            Complex `[..., S, head_dimension / 2]`, one for each pair of features; 1 where features are not rotated.
+            Complex `[..., S, 3, 1, head_dimension / 2]`: for queries, keys and values, one for each pair of features;
+            1 where features are not rotated.
         """
-        angles = positions[..., None] * self.frequencies
+        angles = positions[..., None, None, None] * self.frequencies
         return torch.polar(torch.ones_like(angles), angles)
 
 
 def rotate(heads: Tensor, rotary: Tensor) -> Tensor:
-    """Rotate each pair of features of `heads` `[..., S, H, d]` by `rotary`, complex `[..., S, d / 2]`."""
-    # A complex product is one fused operation forward and one backward; the usual swap of pairs takes five.
-    exact = heads if heads.dtype == torch.float64 else heads.float()
-    pairs = torch.view_as_complex(exact.unflatten(-1, (-1, 2)))
-    return torch.view_as_real(pairs * rotary.unsqueeze(-2)).flatten(-2).to(heads.dtype)
+    """Rotate each pair of features of `heads` `[..., S, 3, H, d]` by `rotary`, complex `[..., S, 3, 1, d / 2]`."""
+    # A complex product is one fused operation forward and one backward, where the usual swap of pairs takes five; and
+    # turning the values by nothing is cheaper than splitting them off, whose backward would copy everything again.
+    exact = heads.float() if heads.dtype in (torch.float16, torch.bfloat16) else heads
+    pairs = torch.view_as_complex(exact.view(*heads.shape[:-1], -1, 2))
+    rotated = torch.view_as_real(pairs * rotary).flatten(-2)
+    return rotated if exact is heads else rotated.to(heads.dtype)
 
 
 class Attention(nn.Module):
@@ -76,40 +82,40 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(width, 3 * self.inner, bias=False)
         self.out = nn.Linear(self.inner, width, bias=False)
 
-    def forward(
-        self,
-        x: Tensor,
-        rotary: Tensor,
-        mask: Tensor | None = None,
-        causal: bool = False,
-        outputs: Outputs | None = None,
-    ) -> Tensor:
-        """Attend from the tokens at `outputs` (all of them where it is None) to all tokens.
+    def project(self, x: Tensor, rotary: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values of the tokens `x` `[..., S, D]`, rotated: `[..., S, H, d]` each."""
+        heads = self.qkv(x)
+        q, k, v = rotate(heads.view(*heads.shape[:-1], 3, self.heads, -1), rotary).unbind(-3)
+        return q, k, v
+
+    def project_keys(self, x: Tensor, rotary: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values alone."""
+        heads = F.linear(x, self.qkv.weight[self.inner :])
+        k, v = rotate(heads.view(*heads.shape[:-1], 2, self.heads, -1), rotary[..., 1:, :, :]).unbind(-3)
+        return k, v
+
+    def project_queries(self, x: Tensor, rotary: Tensor) -> Tensor:
+        """Queries alone."""
+        heads = F.linear(x, self.qkv.weight[: self.inner])
+        return rotate(heads.view(*heads.shape[:-1], 1, self.heads, -1), rotary[..., :1, :, :]).squeeze(-3)
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, causal: bool = False) -> Tensor:
+        """Attend from some tokens to others.
 
         Args:
-            x: `[..., S, D]`.
-            rotary: rotations `[..., S, d / 2]` of `Rotary`.
-            mask: bool, broadcastable to `[..., P, S]` with P the wanted tokens; True where attention is allowed.
-            causal: each token attends to itself and earlier ones; then `mask` must be None and `outputs` too.
-            outputs: the wanted tokens.
+            q: queries `[..., P, H, d]`.
+            k: keys `[..., S, H, d]`.
+            v: values `[..., S, H, d]`.
+            mask: bool, broadcastable to `[..., P, S]`; True where attention is allowed; None: everywhere.
+            causal: each token attends to itself and earlier ones; then `mask` must be None, and P = S.
 
         Returns:
             `[..., P, D]`.
         """
-        if outputs is None:
-            qkv = self.qkv(x).unflatten(-1, (3 * self.heads, -1))
-            qk, v = qkv.split([2 * self.heads, self.heads], dim=-2)
-            q, k = rotate(qk, rotary).chunk(2, dim=-2)
-        else:
-            wq, wkv = self.qkv.weight.split([self.inner, 2 * self.inner])
-            k, v = F.linear(x, wkv).unflatten(-1, (2 * self.heads, -1)).chunk(2, dim=-2)
-            k = rotate(k, rotary)
-            q = F.linear(select(x, outputs), wq).unflatten(-1, (self.heads, -1))
-            q = rotate(q, select(rotary, outputs))
-        if x.device.type == "cpu" and x.shape[-2] <= FEW_TOKENS and mask is None and not causal:
+        if q.device.type == "cpu" and k.shape[-3] <= FEW_TOKENS and mask is None and not causal:
             return self.out(attend_few(q, k, v).flatten(-2))
-        batch = x.shape[:-2]
-        q, k, v = (part.transpose(-3, -2).flatten(0, -4) for part in (q, k, v))  # [batch, H, S, d]
+        batch = q.shape[:-3]
+        q, k, v = (part.flatten(0, -4).transpose(1, 2) for part in (q, k, v))  # [batch, H, S, d]
         if mask is not None and mask.dim() > 2:
             mask = mask.expand(*batch, *mask.shape[-2:]).flatten(0, -3).unsqueeze(1)
         attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
@@ -149,17 +155,20 @@ class Block(nn.Module):
         self.feed_forward_norm = nn.RMSNorm(width, eps=1e-12)
         self.feed_forward = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
 
-    def forward(
-        self,
-        x: Tensor,
-        rotary: Tensor,
-        mask: Tensor | None = None,
-        causal: bool = False,
-        outputs: Outputs | None = None,
+    def forward(self, x: Tensor, rotary: Tensor, mask: Tensor | None = None, causal: bool = False) -> Tensor:
+        """`[..., S, D]` to `[..., S, D]`; for `mask` and `causal` see `Attention.attend`."""
+        q, k, v = self.project(x, rotary)
+        return self.update(x, q, k, v, mask, causal)
+
+    def project(self, x: Tensor, rotary: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values of the tokens `x`."""
+        return self.attention.project(self.attention_norm(x), rotary)
+
+    def update(
+        self, x: Tensor, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, causal: bool = False
     ) -> Tensor:
-        """See `Attention.forward`; `[..., S, D]` to `[..., P, D]`."""
-        attended = self.attention(self.attention_norm(x), rotary, mask, causal, outputs)
-        x = attended + (x if outputs is None else select(x, outputs))
+        """The rest of the block, for the tokens `x` `[..., P, D]` with queries `q`, given keys and values."""
+        x = x + self.attention.attend(q, k, v, mask, causal)
         return x + self.feed_forward(self.feed_forward_norm(x))
 
 
@@ -208,11 +217,65 @@ class Transformer(nn.Module):
             Normalised outputs `[..., P, D]`, P = S where `outputs` is None.
         """
         rotary = self.rotary(positions)
+        if outputs is None:
+            for block in self.blocks:
+                x = block(x, rotary, mask, causal)
+            return self.norm(x)
         for block in self.blocks[:-1]:
             x = block(x, rotary, mask, causal)
-        if outputs is not None:
-            mask, causal = _rows(mask, causal, outputs, x.shape[-2], x.device), False
-        return self.norm(self.blocks[-1](x, rotary, mask, causal, outputs))
+        last = self.blocks[-1]
+        normalized = last.attention_norm(x)
+        k, v = last.attention.project_keys(normalized, rotary)
+        if isinstance(outputs, slice):
+            q = last.attention.project_queries(normalized[..., outputs, :], rotary[..., outputs, :, :, :])
+        else:
+            turns = rotary.flatten(-3)
+            q = last.attention.project_queries(
+                select(normalized, outputs), select(turns, outputs).unflatten(-1, rotary.shape[-3:])
+            )
+        mask = _rows(mask, causal, outputs, x.shape[-2], x.device)
+        return self.norm(last.update(select(x, outputs), q, k, v, mask))
+
+    def remember(self, x: Tensor, positions: Tensor, mask: Tensor | None = None) -> KeysValues:
+        """What later tokens can attend to: the keys and values of each block, of causal tokens.
+
+        Args:
+            x: tokens `[B, S, D]`.
+            positions: int64 `[S]`, their timestamps.
+            mask: bool `[S, S]`, True where row attends to column, at most to itself and earlier ones; None: to all of
+                these.
+
+        Returns:
+            For each block its keys and values, `[B, S, H, d]`.
+        """
+        rotary = self.rotary(positions)
+        remembered: KeysValues = []
+        for block in self.blocks[:-1]:
+            q, k, v = block.project(x, rotary)
+            remembered.append((k, v))
+            x = block.update(x, q, k, v, mask, causal=mask is None)
+        last = self.blocks[-1]
+        remembered.append(last.attention.project_keys(last.attention_norm(x), rotary))
+        return remembered
+
+    def recall(self, x: Tensor, positions: Tensor, remembered: KeysValues, mask: Tensor | None = None) -> Tensor:
+        """Run tokens that also attend to remembered ones; equals one pass over both in which none of the
+        remembered tokens sees these.
+
+        Args:
+            x: tokens `[B, P, D]`.
+            positions: int64 `[P]`, their timestamps.
+            remembered: of `remember`, cut to the S tokens that any of these sees.
+            mask: bool `[P, S + P]`, True where row attends to column; None: everywhere.
+
+        Returns:
+            Normalised outputs `[B, P, D]`.
+        """
+        rotary = self.rotary(positions)
+        for block, (keys, values) in zip(self.blocks, remembered, strict=True):
+            q, k, v = block.project(x, rotary)
+            x = block.update(x, q, torch.cat([keys, k], dim=-3), torch.cat([values, v], dim=-3), mask)
+        return self.norm(x)
 
 
 def select(x: Tensor, outputs: Outputs) -> Tensor:

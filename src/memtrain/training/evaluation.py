@@ -75,7 +75,7 @@ def predictions(
     if teacher is not None:
         every = torch.arange(inputs.shape[1], device=inputs.device)
         wanted = every if everywhere else torch.cat([bearing, bearing - 1]).clamp(min=0).unique()
-        memories = teacher.encode_many(inputs, wanted)
+        memories = teacher.encode(inputs, wanted)
         logits["teacher"] = teacher.read(memories[:, torch.searchsorted(wanted, bearing)])
         if rnn is not None:
             after = every if everywhere else bearing
