@@ -6,7 +6,15 @@ from functools import partial
 import pytest
 import torch
 
-from memtrain.networks.cells import Cell, GRUCell, LSTMCell, MLPCell, TransformerCell
+from memtrain.networks.cells import (
+    Cell,
+    GRUCell,
+    LSTMCell,
+    MLPCell,
+    ParaGRUCell,
+    ParaLSTMCell,
+    TransformerCell,
+)
 from memtrain.networks.memory import MemoryNormalization, normalize_memory
 
 
@@ -31,6 +39,8 @@ CELLS = {
     "gru": partial(GRUCell, memory_normalization="tanh"),
     "gru, rms accepted": partial(GRUCell, memory_normalization="rms", accept_rms=True),
     "lstm": partial(LSTMCell, memory_normalization="tanh"),
+    "para_gru": partial(ParaGRUCell, memory_normalization="tanh", heads=2),
+    "para_lstm": partial(ParaLSTMCell, memory_normalization="tanh", heads=4),
     "user's": partial(UserCell, memory_normalization="rms"),
 }
 
