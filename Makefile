@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+BENCH := $(VENV)/.bench
 SEED ?= 0
 DEMO := runs/demo/seed-$(SEED)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo tensorboard test test-slow lint type clean
+.PHONY: help setup demo tensorboard bench test test-slow lint type clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,6 +19,10 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
+$(BENCH): $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
+	touch $@
+
 setup: $(READY)  ## make .venv with the tested versions, once
 
 demo: $(READY)  ## train SMT->DMT against BPTT on one long probe and compare (SEED=0; under 10 minutes on two cores)
@@ -25,6 +30,9 @@ demo: $(READY)  ## train SMT->DMT against BPTT on one long probe and compare (SE
 
 tensorboard: $(READY)  ## open the demo's runs in TensorBoard
 	$(BIN)/tensorboard --logdir $(DEMO)
+
+bench: $(BENCH)  ## time it, beside the authors' code in a checkout (REFERENCE=path; under 30 minutes on two cores)
+	$(BIN)/python -m benchmarks $(if $(REFERENCE),--reference '$(REFERENCE)')
 
 test: $(READY)  ## the fast tests, under 5 minutes on two cores
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m 'not slow'

@@ -1,9 +1,7 @@
 """`python -m benchmarks`: time everything, print the table, write `bench.json`."""
 
-import logging
 import shlex
 import sys
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
@@ -17,6 +15,7 @@ from rich.console import Console
 
 from benchmarks.growth import LENGTHS, METHODS, draw, measure_apart, streaming
 from benchmarks.limit import matrix_product_speed, profile_step, share_of_limit
+from benchmarks.ours import silence_lightning
 from benchmarks.parity import check_parity
 from benchmarks.reference import Reference, load_reference
 from benchmarks.report import markdown_limit, markdown_table, missed, rich_table, row
@@ -121,13 +120,6 @@ def run(options: Any, command: str) -> None:
     console.print(rich_table(record["workloads"]))
     for line in missed(record["workloads"]):
         console.print(line, style="red")
-
-
-def silence_lightning() -> None:
-    """No lines on seeds, devices and missing validation between those of the benchmark."""
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="lightning")
 
 
 def origin(command: str, reference: Reference | None) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.ours import OPTIMIZER, our_step
+from benchmarks.ours import OPTIMIZER, our_step, silence_lightning
 from benchmarks.parity import random_batch
 from benchmarks.settings import Setting, Size
 from benchmarks.timing import THREADS
@@ -54,6 +54,7 @@ def measure(method: str, length: int) -> dict[str, Any]:
         method: smt, dmt or bptt.
         length: T.
     """
+    silence_lightning()
     torch.set_num_threads(THREADS)
     torch.manual_seed(0)
     setting = Setting(EXPERIMENT, batch=BATCH)

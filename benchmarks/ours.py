@@ -1,5 +1,7 @@
 """Our side: the stages of `memtrain.training`, outside a Trainer, with the choices of a step held fixed."""
 
+import logging
+import warnings
 from functools import partial
 from typing import Any, cast
 
@@ -93,6 +95,13 @@ def quiet_trainer(**options: Any) -> Trainer:
         "enable_model_summary": False,
     }
     return Trainer(**{**defaults, **options})
+
+
+def silence_lightning() -> None:
+    """No lines on seeds, devices and missing validation between those of the benchmark."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning")
 
 
 def loss_of(module: MemoryModule, batch: SequenceBatch) -> Tensor:
