@@ -128,7 +128,7 @@ def origin(command: str, reference: Reference | None) -> dict[str, Any]:
     record["reference"] = reference and reference.digests
     if reference is not None:
         record["versions"] |= {name: version(name) for name in ("x-transformers", "einops")}
-    return record | {"precision": "float32", "workloads": []}
+    return record | {"precision": "float32", "parity": None, "workloads": []}
 
 
 def time_workload(workload: Workload, reference: Reference | None, seconds: float, console: Console) -> dict[str, Any]:
