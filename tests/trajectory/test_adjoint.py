@@ -1,0 +1,71 @@
+"""The scan adjoint: the gradient of the rollout for states that any solver has found."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from memtrain.networks.cells import Cell, GRUCell, MLPCell, ParaGRUCell, ParaLSTMCell
+from memtrain.trajectory import sequential
+from memtrain.trajectory.adjoint import attach_gradient, scan_adjoint
+from memtrain.trajectory.recurrence import Recurrence
+
+
+@pytest.mark.parametrize("scan", ["loop", "chunked", "blelloch"])
+def test_the_scan_adjoint_is_back_propagation_through_time(
+    cell: Cell, start: Tensor, embeddings: Tensor, scan: str
+) -> None:
+    start.requires_grad_()
+    embeddings.requires_grad_()
+    trajectory, expected = scan_adjoint(cell, start, embeddings, scan=scan), sequential(cell, start, embeddings)
+    torch.testing.assert_close(trajectory.states, expected.states, rtol=1e-12, atol=1e-12)
+    assert trajectory.converged.all()
+    assert trajectory.sequential_steps == 7
+    direction = torch.randn_like(expected.states)
+    variables = [start, embeddings, *cell.parameters()]
+    both = [torch.autograd.grad((t.states * direction).sum(), variables) for t in (trajectory, expected)]
+    for of_scan, of_rollout in zip(*both, strict=True):
+        torch.testing.assert_close(of_scan, of_rollout, rtol=1e-10, atol=1e-10)
+
+
+def test_attaching_a_gradient_changes_no_state_by_a_single_bit() -> None:
+    cell = ParaLSTMCell(8, 2, "tanh")
+    states = torch.randn(2, 5, 2, 8)
+    recurrence = Recurrence.of(cell, torch.randn(2, 5, 8))
+    attached, after, jacobian = attach_gradient(recurrence, states, torch.randn(2, 2, 8))
+    assert torch.equal(attached, states)
+    assert attached.requires_grad
+    assert not after.requires_grad
+    assert not jacobian.requires_grad
+
+
+@pytest.mark.parametrize("kind", [GRUCell, MLPCell, ParaLSTMCell])
+def test_a_diagonal_adjoint_where_the_jacobian_is_more_is_refused(kind: type[Cell]) -> None:
+    cell = kind(4, 2, "tanh")
+    with pytest.raises(ValueError, match=rf"jacobian is diagonal, but that of a {kind.__name__} is not") as e:
+        scan_adjoint(cell, torch.zeros(1, 2, 4), torch.zeros(1, 3, 4), jacobian="diagonal")
+    assert "\n" not in str(e.value)
+
+
+def test_a_diagonal_adjoint_of_a_diagonal_cell_is_exact() -> None:
+    cell = ParaGRUCell(4, 2, "tanh").double()
+    start = torch.rand(2, 2, 4, dtype=torch.float64, requires_grad=True)
+    embeddings = torch.randn(2, 9, 4, dtype=torch.float64)
+    states = [scan_adjoint(cell, start, embeddings, jacobian=jacobian).states for jacobian in ("diagonal", "full")]
+    gradients = [torch.autograd.grad(s.square().sum(), [start, *cell.parameters()]) for s in states]
+    for diagonal, full in zip(*gradients, strict=True):
+        torch.testing.assert_close(diagonal, full, rtol=1e-10, atol=1e-12)
+
+
+def test_why_a_diagonal_adjoint_is_refused() -> None:
+    """With the diagonal alone, the gradient in a dense cell's initial memory is wrong by a large part of itself."""
+    cell = GRUCell(8, 2, "tanh").double()
+    with torch.no_grad():
+        for parameter in cell.parameters():
+            parameter.mul_(3)
+    start = torch.rand(2, 2, 8, dtype=torch.float64, requires_grad=True)
+    recurrence = Recurrence.of(cell, torch.randn(2, 3, 8, dtype=torch.float64))
+    states = recurrence.rollout(start)
+    (exact,) = torch.autograd.grad(states[:, -1].sum(), start, retain_graph=True)
+    _, diagonal = recurrence.linearize(torch.cat([start.unsqueeze(1), states[:, :-1]], dim=1).detach(), "diagonal")
+    wrong = diagonal.prod(dim=1)
+    assert (wrong - exact).norm() > 0.45 * exact.norm()

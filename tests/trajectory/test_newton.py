@@ -1,0 +1,361 @@
+"""Newton trajectories are the rollout, with its gradients, or are solved by another way: never something else."""
+
+import logging
+import warnings
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from memtrain.networks.cells import Cell, MLPCell, ParaGRUCell, ParaLSTMCell, TransformerCell
+from memtrain.networks.memory import normalize_memory
+from memtrain.trajectory import sequential
+from memtrain.trajectory.newton import NewtonOptions, first_guess, iterate, newton
+from memtrain.trajectory.recurrence import Recurrence
+from memtrain.trajectory.solution import Fallback
+
+EXACT = NewtonOptions(tolerance=1e-12, maximum_iterations=60, patience=60)
+
+
+class LinearCell(Cell):
+    """`m_{t+1} = A m_t + x_{t+1}`, with a dense A that lets perturbations grow."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size, 1, "rms")
+        self.register_buffer("matrix", torch.randn(size, size, dtype=torch.float64) / size**0.5 * 1.2)
+
+    def step(self, memory: Tensor, embedding: Tensor) -> Tensor:
+        return memory @ self.matrix.T + embedding.unsqueeze(1)
+
+
+def hard_cell(kind: type[Cell] = ParaGRUCell, scale: float = 2.0) -> Cell:
+    """Recurrent weights ~ N(0, scale^2), float64: Newton's method needs many iterations."""
+    cell = kind(16, 2, "tanh").double()
+    with torch.no_grad():
+        cell.recurrent.normal_(0, scale)
+    return cell
+
+
+def hard_problem(length: int = 128) -> tuple[Tensor, Tensor]:
+    """Initial memories `[3, 2, 16]` and inputs `[3, T, 16]`; the last sample's inputs leave its gates no choice."""
+    embeddings = torch.randn(3, length, 16, dtype=torch.float64)
+    embeddings[2] *= 100
+    return torch.randn(3, 2, 16, dtype=torch.float64).tanh(), embeddings
+
+
+def gradients(states: Tensor, cell: Cell, *variables: Tensor) -> list[Tensor]:
+    """Of a fixed random projection of `states`, in the variables and all parameters."""
+    direction = torch.randn(states.shape, generator=torch.Generator().manual_seed(3), dtype=states.dtype)
+    return list(torch.autograd.grad((states * direction).sum(), [*variables, *cell.parameters()]))
+
+
+@pytest.mark.parametrize("jacobian", ["auto", "diagonal"])
+def test_states_and_all_gradients_are_those_of_the_rollout(
+    cell: Cell, start: Tensor, embeddings: Tensor, jacobian: str
+) -> None:
+    start.requires_grad_()
+    embeddings.requires_grad_()
+    trajectory = newton(cell, start, embeddings, replace(EXACT, jacobian=jacobian))
+    expected = sequential(cell, start, embeddings).states
+    torch.testing.assert_close(trajectory.states, expected, rtol=1e-10, atol=1e-10)
+    assert trajectory.converged.shape == (2, 7)
+    assert trajectory.converged.all()
+    assert trajectory.fallback.tolist() == [Fallback.NONE] * 2
+    for of_newton, of_rollout in zip(
+        gradients(trajectory.states, cell, start, embeddings), gradients(expected, cell, start, embeddings), strict=True
+    ):
+        torch.testing.assert_close(of_newton, of_rollout, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("scan", ["loop", "chunked", "blelloch"])
+@pytest.mark.parametrize("kind", [ParaGRUCell, ParaLSTMCell])
+def test_long_trajectories_have_the_gradients_of_the_rollout_too(kind: type[Cell], scan: str) -> None:
+    cell = hard_cell(kind, scale=1.0)
+    start, embeddings = hard_problem(length=301)
+    start.requires_grad_()
+    trajectory = newton(cell, start, embeddings, replace(EXACT, scan=scan))
+    expected = sequential(cell, start, embeddings).states
+    torch.testing.assert_close(trajectory.states, expected, rtol=1e-10, atol=1e-10)
+    for of_newton, of_rollout in zip(
+        gradients(trajectory.states, cell, start), gradients(expected, cell, start), strict=True
+    ):
+        torch.testing.assert_close(of_newton, of_rollout, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", [ParaGRUCell, ParaLSTMCell, MLPCell])
+def test_gradients_pass_gradcheck(kind: type[Cell]) -> None:
+    cell = kind(2, 1, "tanh").double()
+    start = torch.rand(2, 1, 2, dtype=torch.float64, requires_grad=True)
+    embeddings = torch.randn(2, 5, 2, dtype=torch.float64, requires_grad=True)
+    variables = (start, embeddings, *cell.parameters())
+    assert torch.autograd.gradcheck(lambda m, x, *_: newton(cell, m, x, EXACT).states, variables)
+
+
+def test_a_linear_cell_converges_in_one_iteration() -> None:
+    cell = LinearCell(6)
+    start, embeddings = torch.randn(2, 1, 6, dtype=torch.float64), torch.randn(2, 9, 6, dtype=torch.float64)
+    trajectory = newton(cell, start, embeddings, replace(EXACT, guess="zeros"))
+    assert trajectory.iterations.tolist() == [1, 1]
+    torch.testing.assert_close(trajectory.states, sequential(cell, start, embeddings).states)
+
+
+@pytest.mark.parametrize("jacobian", ["auto", "diagonal"])
+@pytest.mark.parametrize("iterations", [0, 1, 3])
+def test_after_k_iterations_the_first_k_states_are_exact_and_later_ones_are_not(jacobian: str, iterations: int) -> None:
+    for cell in (hard_cell(), hard_cell(ParaLSTMCell), MLPCell(16, 2, "tanh", hidden=8).double()):
+        start, embeddings = (x[:2] for x in hard_problem(7))
+        guess = torch.rand(2, 7, 2, 16, dtype=torch.float64)
+        options = NewtonOptions(jacobian, tolerance=1e-300, maximum_iterations=iterations, patience=99)
+        states = iterate(Recurrence.of(cell, embeddings), guess, start, options).states
+        exact = sequential(cell, start, embeddings).states
+        torch.testing.assert_close(states[:, :iterations], exact[:, :iterations], rtol=1e-12, atol=1e-12)
+        assert (states[:, -1] - exact[:, -1]).abs().max() > 1e-9
+
+
+# Failure
+
+
+def test_three_unchecked_iterations_at_a_large_scale_are_wrong() -> None:
+    """Why every solution is checked: ParaRNN always stops after three iterations."""
+    cell = hard_cell()
+    start, embeddings = hard_problem()
+    recurrence = Recurrence.of(cell, embeddings)
+    guess = first_guess(recurrence, start, "input", None)
+    attempt = iterate(recurrence, guess, start, NewtonOptions(maximum_iterations=3))
+    exact = sequential(cell, start, embeddings).states
+    assert (attempt.states - exact).abs().max() > 0.1
+    assert attempt.converged.tolist() == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("window", "iterations", "way"),
+    [(None, 4, Fallback.SEQUENTIAL), (4, 4, Fallback.WINDOWS), (32, 3, Fallback.SEQUENTIAL)],
+)
+def test_failing_samples_are_solved_by_another_way_and_others_are_not_touched(
+    window: int | None, iterations: int, way: Fallback
+) -> None:
+    """A window of 4 steps needs 4 iterations at most; of 32 steps, 3 are not enough."""
+    cell = hard_cell()
+    start, embeddings = hard_problem()
+    start.requires_grad_()
+    options = replace(EXACT, maximum_iterations=iterations, window=window)
+    with pytest.warns(UserWarning, match="some samples did not converge and were solved in windows or step by step"):
+        trajectory = newton(cell, start, embeddings, options)
+    exact = sequential(cell, start, embeddings).states
+    torch.testing.assert_close(trajectory.states, exact, rtol=1e-10, atol=1e-10)
+    assert trajectory.fallback.tolist() == [way, way, Fallback.NONE]
+    assert trajectory.converged.all()
+    alone = newton(cell, start[2:], embeddings[2:], options)
+    assert torch.equal(alone.states[0], trajectory.states[2])
+    for of_newton, of_rollout in zip(
+        gradients(trajectory.states, cell, start), gradients(exact, cell, start), strict=True
+    ):
+        torch.testing.assert_close(of_newton, of_rollout, rtol=1e-8, atol=1e-8)
+
+
+def test_a_sample_whose_later_window_fails_goes_on_from_there_step_by_step() -> None:
+    """The first half of the inputs leaves the gates no choice, so that its windows succeed."""
+    cell = hard_cell()
+    start, embeddings = (x[:1] for x in hard_problem())
+    embeddings[:, :64] *= 100
+    with pytest.warns(UserWarning, match="did not converge"):
+        trajectory = newton(cell, start, embeddings, replace(EXACT, maximum_iterations=3, window=32))
+    torch.testing.assert_close(trajectory.states, sequential(cell, start, embeddings).states, rtol=1e-10, atol=1e-10)
+    assert trajectory.fallback.tolist() == [Fallback.SEQUENTIAL]
+    assert 64 < trajectory.sequential_steps < 64 + 16  # the hard half, and a few iterations
+
+
+def test_a_guess_with_nan_is_not_mended_but_solved_by_another_way() -> None:
+    cell = hard_cell(scale=0.5)
+    start, embeddings = hard_problem(9)
+    teacher = torch.zeros(3, 9, 2, 16, dtype=torch.float64)
+    teacher[1, 4] = torch.nan
+    with pytest.warns(UserWarning, match="did not converge"):
+        trajectory = newton(cell, start, embeddings, replace(EXACT, guess="teacher", window=3), teacher)
+    assert trajectory.fallback.tolist() == [Fallback.NONE, Fallback.SEQUENTIAL, Fallback.NONE]
+    torch.testing.assert_close(trajectory.states, sequential(cell, start, embeddings).states)
+
+
+def test_failures_are_counted_in_the_log_and_success_is_silent(caplog: pytest.LogCaptureFixture) -> None:
+    cell = hard_cell()
+    start, embeddings = hard_problem()
+    with caplog.at_level(logging.INFO, "memtrain"), pytest.warns(UserWarning, match="did not converge"):
+        newton(cell, start, embeddings, replace(EXACT, maximum_iterations=3))
+    assert "newton: 2 of 3 samples failed" in caplog.text
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        newton(cell, start[2:], embeddings[2:], EXACT)
+
+
+def test_an_iteration_that_makes_no_progress_stops_early() -> None:
+    cell = hard_cell(scale=8.0)
+    start, embeddings = hard_problem(512)
+    recurrence = Recurrence.of(cell, embeddings[:2])
+    guess = first_guess(recurrence, start[:2], "zeros", None)
+    attempt = iterate(recurrence, guess, start[:2], NewtonOptions(maximum_iterations=200, patience=4))
+    assert not attempt.converged.any()
+    assert (attempt.iterations < 100).all()
+
+
+# What a solution says about itself
+
+
+@pytest.mark.parametrize("kind", [ParaGRUCell, ParaLSTMCell])
+def test_the_error_estimate_bounds_the_distance_from_the_rollout(kind: type[Cell]) -> None:
+    cell = hard_cell(kind, scale=0.5)
+    start, embeddings = hard_problem()
+    trajectory = newton(cell, start, embeddings, NewtonOptions(tolerance=1e-4, guess="zeros"))
+    exact = sequential(cell, start, embeddings).states
+    distance = (trajectory.states - exact).abs().flatten(1).amax(1)
+    assert (distance > 1e-12).any()
+    assert (distance <= 1.01 * trajectory.error + 1e-12).all()
+    assert (trajectory.residual <= 1e-4).all()
+
+
+def test_samples_stop_by_themselves_and_do_not_mix() -> None:
+    cell = hard_cell(scale=1.0)
+    start, embeddings = hard_problem()
+    together = newton(cell, start, embeddings)
+    assert len(set(together.iterations.tolist())) > 1
+    assert together.sequential_steps == together.iterations.max() + 1
+    for sample in range(3):
+        alone = newton(cell, start[sample : sample + 1], embeddings[sample : sample + 1])
+        assert alone.iterations.item() == together.iterations[sample]
+        torch.testing.assert_close(alone.states[0], together.states[sample], rtol=1e-12, atol=1e-12)
+
+
+def test_the_exponent_is_returned_where_it_is_asked_for() -> None:
+    cell = ParaGRUCell(4, 1, "tanh").double()
+    start, embeddings = torch.zeros(2, 1, 4, dtype=torch.float64), torch.randn(2, 9, 4, dtype=torch.float64)
+    assert newton(cell, start, embeddings).exponent is None
+    exponent = newton(cell, start, embeddings, NewtonOptions(exponent=True)).exponent
+    assert exponent.shape == (2,)
+    assert (exponent < 0).all()
+
+
+@pytest.mark.parametrize("kind", [ParaGRUCell, MLPCell])
+def test_it_computes_in_float32_under_bfloat16_autocast(kind: type[Cell]) -> None:
+    cell = kind(8, 2, "tanh")
+    start, embeddings = torch.randn(2, 2, 8).tanh(), torch.randn(2, 9, 8)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        trajectory = newton(cell, start, embeddings)
+    assert trajectory.fallback.tolist() == [Fallback.NONE] * 2
+    torch.testing.assert_close(trajectory.states, sequential(cell, start, embeddings).states, rtol=1e-4, atol=1e-4)
+
+
+# Guesses
+
+
+def test_the_best_guess_is_that_of_the_lowest_residual_sample_by_sample() -> None:
+    cell = ParaGRUCell(8, 1, "tanh").double()
+    start, embeddings = torch.zeros(3, 1, 8, dtype=torch.float64), torch.randn(3, 9, 8, dtype=torch.float64)
+    rollout = sequential(cell, start, embeddings).states.detach()
+    teacher = rollout + torch.tensor([0.0, 0.0, 5.0], dtype=torch.float64)[:, None, None, None]
+    recurrence = Recurrence.of(cell, embeddings)
+    best = first_guess(recurrence, start, "best", teacher)
+    assert torch.equal(best[:2], rollout[:2])
+    assert not torch.equal(best[2], teacher[2])
+    trajectory = newton(cell, start, embeddings, EXACT, teacher)
+    assert trajectory.iterations.tolist()[:2] == [0, 0]
+    torch.testing.assert_close(trajectory.states, rollout, rtol=1e-10, atol=1e-10)
+
+
+def test_the_guess_input_is_the_image_of_zero(cell: Cell, start: Tensor, embeddings: Tensor) -> None:
+    """The first state has the memory that the rollout starts from, and is exact."""
+    guess = first_guess(Recurrence.of(cell, embeddings), start, "input", None)
+    torch.testing.assert_close(guess[:, 0], cell.step(start, embeddings[:, 0]))
+    torch.testing.assert_close(guess[:, 4], cell.step(torch.zeros_like(start), embeddings[:, 4]))
+
+
+@pytest.mark.parametrize("guess", ["zeros", "input", "teacher", "best"])
+def test_every_guess_leads_to_the_same_solution(guess: str) -> None:
+    cell = hard_cell(ParaLSTMCell, scale=0.5)
+    start, embeddings = hard_problem(33)
+    teacher = torch.rand(3, 33, 2, 16, dtype=torch.float64)
+    trajectory = newton(cell, start, embeddings, replace(EXACT, guess=guess), teacher)
+    torch.testing.assert_close(trajectory.states, sequential(cell, start, embeddings).states, rtol=1e-10, atol=1e-10)
+
+
+# Teacher forcing
+
+
+@pytest.fixture
+def teacher(cell: Cell) -> Tensor:
+    raw = torch.randn(2, 7, cell.memory_tokens, cell.width, dtype=torch.float64)
+    return normalize_memory(raw, cell.memory_normalization)
+
+
+def test_alpha_one_feeds_what_smt_feeds(cell: Cell, start: Tensor, embeddings: Tensor, teacher: Tensor) -> None:
+    """`f(m_{t-1}, x_t)` on the teacher's memories, after one iteration: nothing is passed on but the first memory."""
+    trajectory = newton(cell, start, embeddings, replace(EXACT, alpha=1.0, guess="zeros"), teacher)
+    fed = torch.cat([start.unsqueeze(1), teacher[:, :-1]], dim=1)
+    expected = torch.stack([cell.step(fed[:, t], embeddings[:, t]) for t in range(7)], dim=1)
+    torch.testing.assert_close(trajectory.states, expected, rtol=1e-11, atol=1e-11)
+    assert trajectory.iterations.tolist() == [1, 1]
+
+
+def test_alpha_zero_is_the_rollout(cell: Cell, start: Tensor, embeddings: Tensor, teacher: Tensor) -> None:
+    trajectory = newton(cell, start, embeddings, replace(EXACT, alpha=0.0), teacher)
+    torch.testing.assert_close(trajectory.states, sequential(cell, start, embeddings).states, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("maximum_iterations", [60, 1])
+def test_between_them_states_and_gradients_are_those_of_the_forced_rollout(
+    cell: Cell, start: Tensor, embeddings: Tensor, teacher: Tensor, maximum_iterations: int
+) -> None:
+    """With one iteration all samples are solved in windows or step by step, with the forcing in the right place."""
+    start.requires_grad_()
+    embeddings.requires_grad_()
+    options = replace(EXACT, alpha=0.4, maximum_iterations=maximum_iterations, window=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        states = newton(cell, start, embeddings, options, teacher).states
+    expected = Recurrence.of(cell, embeddings, teacher, 0.4).rollout(start)
+    torch.testing.assert_close(states, expected, rtol=1e-10, atol=1e-10)
+    for of_newton, of_rollout in zip(
+        gradients(states, cell, start, embeddings), gradients(expected, cell, start, embeddings), strict=True
+    ):
+        torch.testing.assert_close(of_newton, of_rollout, rtol=1e-10, atol=1e-10)
+
+
+def test_teacher_forcing_makes_a_hard_cell_easy() -> None:
+    cell = hard_cell()
+    start, embeddings = (x[:2] for x in hard_problem())
+    teacher = torch.zeros(2, 128, 2, 16, dtype=torch.float64)
+    needed = []
+    for alpha in (0.0, 0.3, 0.6):
+        recurrence = Recurrence.of(cell, embeddings, teacher, alpha)
+        options = replace(EXACT, maximum_iterations=128, patience=128)
+        guess = first_guess(recurrence, start, "input", None)
+        needed.append(iterate(recurrence, guess, start, options).iterations.max().item())
+    assert needed[0] > needed[1] > needed[2]
+
+
+# Refusals
+
+
+def test_a_cell_that_has_no_small_jacobian_is_refused() -> None:
+    with pytest.raises(ValueError, match="set trajectory to sequential or picard"):
+        newton(TransformerCell(32, 4, "rms"), torch.randn(1, 4, 32), torch.randn(1, 3, 32))
+
+
+def test_a_guess_of_teacher_without_one_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"newton\.guess is teacher, but there are no teacher memories"):
+        newton(ParaGRUCell(4, 1, "tanh"), torch.zeros(1, 1, 4), torch.zeros(1, 3, 4), NewtonOptions(guess="teacher"))
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "match"),
+    [
+        ("tolerance", 0.0, r"newton\.tolerance is 0\.0, but must be above 0"),
+        ("tolerance", float("nan"), r"newton\.tolerance is nan, but must be above 0"),
+        ("alpha", 1.5, r"newton\.alpha is 1\.5, but must be in \[0, 1\]"),
+        ("maximum_iterations", -1, r"newton\.maximum_iterations is -1, but must be at least 0"),
+        ("patience", 0, r"newton\.patience is 0, but must be at least 1"),
+        ("window", 0, r"newton\.window is 0, but must be at least 1"),
+    ],
+)
+def test_impossible_options_are_refused(option: str, value: float, match: str) -> None:
+    with pytest.raises(ValueError, match=match):
+        NewtonOptions(**{option: value})
