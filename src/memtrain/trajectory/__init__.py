@@ -1,8 +1,30 @@
-"""The whole memory trajectory of a cell: `sequential` (the oracle), `picard` (parallel sweeps), and gradients."""
+"""The whole memory trajectory of a cell, and its gradients.
 
+`sequential` is the oracle; `picard` sweeps, parallel in time; `newton` solves all timesteps at once, exactly;
+`scan_adjoint` back-propagates through a sequential rollout by one parallel scan.
+"""
+
+from memtrain.trajectory.adjoint import scan_adjoint
+from memtrain.trajectory.newton import NewtonOptions, newton
 from memtrain.trajectory.picard import picard
+from memtrain.trajectory.recurrence import Recurrence
 from memtrain.trajectory.rollout import Gradient, Method, roll_out, solve
+from memtrain.trajectory.scan import linear_recurrence
 from memtrain.trajectory.sequential import sequential
-from memtrain.trajectory.solution import Trajectory
+from memtrain.trajectory.solution import Fallback, Trajectory
 
-__all__ = ["Gradient", "Method", "Trajectory", "picard", "roll_out", "sequential", "solve"]
+__all__ = [
+    "Fallback",
+    "Gradient",
+    "Method",
+    "NewtonOptions",
+    "Recurrence",
+    "Trajectory",
+    "linear_recurrence",
+    "newton",
+    "picard",
+    "roll_out",
+    "scan_adjoint",
+    "sequential",
+    "solve",
+]

@@ -147,6 +147,7 @@ def newton(
         ValueError: without the teacher's memories where they are needed; for a cell without Jacobian.
     """
     options = options or NewtonOptions()
+    teacher = None if teacher is None else teacher.to(memory.dtype)
     with torch.autocast(memory.device.type, enabled=False):
         recurrence = Recurrence.of(cell, embeddings.to(memory.dtype), teacher, options.alpha)
         with torch.no_grad():

@@ -65,11 +65,11 @@ class Recurrence:
         """Whether the whole Jacobian is a diagonal."""
         return isinstance(self.cell, StructuredCell) and self.cell.components == 1
 
-    def take(self, samples: Tensor, timesteps: slice = slice(None)) -> "Recurrence":
-        """The recurrence of some samples, int64 `[S]`, over some timesteps."""
-        teacher = None if self.teacher is None else self.teacher[samples, timesteps]
+    def take(self, samples: Tensor | slice, timesteps: Tensor | slice = slice(None)) -> "Recurrence":
+        """The recurrence of some samples, int64 `[S]`, over some timesteps, a slice or int64 `[L]`."""
+        teacher = None if self.teacher is None else self.teacher[samples][:, timesteps]
         alpha = None if self.alpha is None else self.alpha[timesteps]
-        return replace(self, inputs=self.inputs[samples, timesteps], teacher=teacher, alpha=alpha)
+        return replace(self, inputs=self.inputs[samples][:, timesteps], teacher=teacher, alpha=alpha)
 
     def step(self, before: Tensor) -> Tensor:
         """`f_t(h_{t-1})` for all t at once: `[B, T, K, D]` to `[B, T, K, D]`."""
@@ -141,13 +141,8 @@ class Recurrence:
     @torch.no_grad()
     def _dense_jacobian(self, fed: Tensor) -> Tensor:
         """Column after column by forward-mode derivatives, `[B, T, 1, Z, Z]`; samples of a batch do not mix."""
+        refuse_large_memory(self.cell)
         size = fed[0, 0].numel()
-        if size > DENSE_LIMIT:
-            raise ValueError(
-                f"a memory has {size} numbers, but dense Jacobians, which a {type(self.cell).__name__} needs, are "
-                f"computed up to {DENSE_LIMIT}; set trajectory to sequential or picard and adjoint to autograd, or "
-                "take a ParaGRUCell or ParaLSTMCell."
-            )
         memory, inputs = fed.flatten(0, 1), self.inputs.flatten(0, 1)
 
         def column(direction: Tensor) -> Tensor:
@@ -159,6 +154,21 @@ class Recurrence:
         with sdpa_kernel(SDPBackend.MATH), torch.backends.cudnn.flags(enabled=False):
             columns = torch.func.vmap(column, chunk_size=16)(basis)  # [Z, B * T, K, D]
         return columns.flatten(2).permute(1, 2, 0).unflatten(0, fed.shape[:2]).unsqueeze(2)
+
+
+def refuse_large_memory(cell: Cell) -> None:
+    """Refuse a cell whose memory is too large for dense Jacobians.
+
+    Raises:
+        ValueError: for a memory of more than `DENSE_LIMIT` numbers.
+    """
+    size = cell.width * cell.memory_tokens
+    if size > DENSE_LIMIT:
+        raise ValueError(
+            f"a memory of {type(cell).__name__} has {size} numbers, but dense Jacobians are computed up to "
+            f"{DENSE_LIMIT}; set trajectory to sequential or picard and adjoint to autograd, or take a ParaGRUCell or "
+            "ParaLSTMCell with jacobian auto."
+        )
 
 
 def preceding(initial: Tensor, states: Tensor) -> Tensor:
