@@ -40,7 +40,7 @@ def hard_cell(kind: type[Cell] = ParaGRUCell, scale: float = 2.0) -> Cell:
 def hard_problem(length: int = 128) -> tuple[Tensor, Tensor]:
     """Initial memories `[3, 2, 16]` and inputs `[3, T, 16]`; the last sample's inputs leave its gates no choice."""
     embeddings = torch.randn(3, length, 16, dtype=torch.float64)
-    embeddings[2] *= 100
+    embeddings[2] *= 1e6
     return torch.randn(3, 2, 16, dtype=torch.float64).tanh(), embeddings
 
 
@@ -158,7 +158,7 @@ def test_a_sample_whose_later_window_fails_goes_on_from_there_step_by_step() -> 
     """The first half of the inputs leaves the gates no choice, so that its windows succeed."""
     cell = hard_cell()
     start, embeddings = (x[:1] for x in hard_problem())
-    embeddings[:, :64] *= 100
+    embeddings[:, :64] *= 1e6
     with pytest.warns(UserWarning, match="did not converge"):
         trajectory = newton(cell, start, embeddings, replace(EXACT, maximum_iterations=3, window=32))
     torch.testing.assert_close(trajectory.states, sequential(cell, start, embeddings).states, rtol=1e-10, atol=1e-10)
@@ -259,6 +259,13 @@ def test_the_best_guess_is_that_of_the_lowest_residual_sample_by_sample() -> Non
     trajectory = newton(cell, start, embeddings, EXACT, teacher)
     assert trajectory.iterations.tolist()[:2] == [0, 0]
     torch.testing.assert_close(trajectory.states, rollout, rtol=1e-10, atol=1e-10)
+
+
+def test_a_guess_with_nan_is_never_the_best() -> None:
+    cell = ParaGRUCell(4, 1, "tanh")
+    recurrence = Recurrence.of(cell, torch.randn(1, 5, 4))
+    best = first_guess(recurrence, torch.zeros(1, 1, 4), "best", torch.full((1, 5, 1, 4), torch.nan))
+    assert best.isfinite().all()
 
 
 def test_the_guess_input_is_the_image_of_zero(cell: Cell, start: Tensor, embeddings: Tensor) -> None:

@@ -183,7 +183,7 @@ def first_guess(recurrence: Recurrence, memory: Tensor, guess: Guess, teacher: T
         return images
     candidates = [zeros, images] if teacher is None else [zeros, images, teacher]
     sizes = [relative_size(recurrence.step(preceding(memory, states)) - states, states) for states in candidates]
-    best = torch.stack(sizes).argmin(0)
+    best = torch.stack(sizes).nan_to_num(nan=torch.inf).argmin(0)
     return torch.stack(candidates)[best, torch.arange(len(memory), device=memory.device)]
 
 
