@@ -65,6 +65,7 @@ def carry_rnn(theirs: Any, ours: RNN, readout: bool) -> None:
         carry_decoder(theirs, ours.readout)
 
 
+@torch.no_grad()
 def check_parity(reference: Reference, setting: Setting) -> dict[str, float]:
     """Compare both sides' outputs, from the same weights.
 
@@ -86,7 +87,7 @@ def check_parity(reference: Reference, setting: Setting) -> dict[str, float]:
     }
     differences = {}
     for name, (ours, theirs) in comparisons.items():
-        differences[name] = float((ours.detach() - theirs.detach()).abs().max())
+        differences[name] = float((ours - theirs).abs().max())
         if not differences[name] <= TOLERANCE:
             raise ValueError(
                 f"the {name} of both sides differs by {differences[name]:.1e}, more than {TOLERANCE:.0e}, from the "
