@@ -10,6 +10,8 @@ import pytest
 import torch
 import yaml
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from memtrain.checkpoints import load_checkpoint
 from memtrain.cli import command_parser, main, more_seeds
@@ -80,6 +82,14 @@ def test_a_run_leaves_configuration_checkpoint_table_and_events(chain: Path) -> 
     assert all(float(row["cost/train_seconds"]) > 0 for row in validated)
 
 
+def test_a_run_ends_with_a_row_of_its_options_and_results(chain: Path) -> None:
+    events = EventAccumulator(str(chain / "smt")).Reload()
+    assert "_hparams_/session_start_info" in events.summary_metadata
+    content = events.summary_metadata["_hparams_/experiment"].plugin_data.content
+    metrics = {info.name.tag for info in HParamsPluginData.FromString(content).experiment.metric_infos}
+    assert {"val/rollout/accuracy", "cost/train_seconds"} <= metrics <= set(events.Tags()["scalars"])
+
+
 def test_a_saved_configuration_reproduces_its_run(chain: Path, tmp_path: Path) -> None:
     words = ["fit", "--config", str(chain / "teacher" / "config.yaml"), f"--trainer.default_root_dir={tmp_path}"]
     assert main(words) == 0
@@ -126,6 +136,8 @@ def test_predict_writes_each_test_sample_and_agrees_with_test(chain: Path, tmp_p
         (["--data.length=1"], "data.length is 1, but must be at least 4"),
         (["--model.network.width=0"], "network.width is 0, but must be at least 1"),
         (["--model.vocabulary_size=9"], "the data module sets it; leave it out"),
+        (["--model.seed=3"], "model.init_args.seed is 3, but seed_everything sets it; leave it out"),
+        (["--data.seed=3"], "data.init_args.seed is 3, but seed_everything sets it; leave it out"),
         (["--model.init_from=nowhere.ckpt"], "nowhere.ckpt does not exist"),
         (["--config=nowhere.yaml"], "nowhere.yaml"),
         (["--trainer.accelerator=abacus"], "abacus"),

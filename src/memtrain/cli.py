@@ -9,6 +9,7 @@ import sys
 from argparse import RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from jsonargparse import ArgumentError, Namespace
 
@@ -20,6 +21,8 @@ STAGE_COMMANDS = {
     "test": "evaluate a checkpoint on the test split",
     "predict": "write loss and accuracy of each test sample as CSV",
 }
+
+LOCAL_JOBS = 2
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -71,7 +74,19 @@ def command_parser() -> SentenceParser:
     run.add_argument("--output", type=Path, default=None, help="folder of the results (default: runs/<name>)")
     run.add_argument("--methods", type=str, default=None, help="only these methods of the file: a,b")
     run.add_argument("--seeds", type=str, default=None, help="these seeds in place of the file's: 0,1,2")
-    run.add_argument("--jobs", type=int, default=2, help="runs at a time, each in a process of one thread (default: 2)")
+    run.add_argument(
+        "--jobs",
+        type=int,
+        default=None,
+        help="runs at a time (default: 2 here, as many as there is room for on a cluster)",
+    )
+    run.add_argument(
+        "--launcher",
+        type=Literal["local", "slurm"],
+        default="local",
+        help="where: processes of this machine, or a SLURM job array asked for as the file's entry slurm says",
+    )
+    run.add_argument("--dry-run", action="store_true", help="with --launcher slurm: write the script, do not submit it")
     run.add_argument(
         "--set",
         metavar="KEY=VALUE",
@@ -117,7 +132,7 @@ def stage(args: list[str]) -> int:
 def run(options: Namespace) -> int:
     """`memtrain run`."""
     from memtrain.compare import SEEDS_NEEDED, compare_directories
-    from memtrain.experiment import launch_experiment, read_experiment, run_index
+    from memtrain.experiment import launch_experiment, read_experiment, run_index, submit_experiment
 
     experiment = read_experiment(
         options.file,
@@ -126,10 +141,22 @@ def run(options: Namespace) -> int:
         seeds=options.seeds and integers("--seeds", options.seeds),
     )
     directory = options.output or Path("runs", experiment.name)
+    if options.dry_run and options.launcher != "slurm":
+        raise ValueError(
+            f"--dry-run is given, but --launcher is {options.launcher}; give --launcher slurm, or leave it out."
+        )
     if options.index is not None:
+        if options.launcher != "local":
+            raise ValueError(f"--index is {options.index}, one run in this process; leave --launcher out.")
         run_index(experiment, directory, options.index)
         return 0
-    failures = launch_experiment(experiment, directory, options.jobs)
+    failures = 0
+    if options.launcher == "slurm":
+        if submit_experiment(experiment, directory, options.jobs, options.dry_run):
+            print("The same command compares the runs once they have ended, and submits what has failed.")
+            return 0
+    else:
+        failures = launch_experiment(experiment, directory, LOCAL_JOBS if options.jobs is None else options.jobs)
     if experiment.measurement is None:
         compare_directories([directory])
         if len(experiment.seeds) < SEEDS_NEEDED:

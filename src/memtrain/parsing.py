@@ -37,6 +37,8 @@ def sentence(error: BaseException) -> str:
     single = next((message for message in messages if message and "\n" not in message), None)
     if single is None:
         single = " ".join(messages[0].split()) or type(error).__name__
+    if single.startswith("Call to compute_fn of link"):  # jsonargparse's preface to what a linking function raises
+        single = single.partition(" failed: ")[2]
     option = re.match(r'Parser key "([^"]+)":\s*', messages[0])
     single = single.removeprefix(option.group(0)) if option else single
     return f"{option.group(1)}: {single}" if option and option.group(1) not in single else single

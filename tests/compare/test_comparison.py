@@ -165,6 +165,14 @@ def test_methods_that_share_stages_keep_their_rows_apart(tmp_path: Path) -> None
     assert methods == {"slow", "fast", "slow:teacher", "fast:teacher", "slow:smt", "fast:smt"}
 
 
+def test_a_stage_that_trains_a_teacher_alone_is_no_part_of_a_name(tmp_path: Path) -> None:
+    stages = ["teacher", "smt", "dmt"]
+    both = reading("teacher", 0.9) | reading("rollout", 0.5)
+    for position, metrics in enumerate((reading("teacher", 0.9), both, both)):
+        write_result(tmp_path, "smt_dmt", stages, position, 0, metrics)
+    assert set(read_rows([tmp_path])["method"]) == {"teacher", "smt", "smt_dmt"}
+
+
 def test_compare_writes_table_summary_and_figure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", str(fabricate(tmp_path))]) == 0
     table = pd.read_csv(tmp_path / "comparison.csv")

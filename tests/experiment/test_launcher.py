@@ -26,7 +26,7 @@ def test_each_attempt_starts_a_fresh_log_and_a_killed_one_is_told(tmp_path: Path
     shown = io.StringIO()
     console = Console(file=shown, width=1000)
     with Progress(console=console, disable=True) as progress:
-        job = start(0, run, tmp_path, progress)
+        job = start(0, run, tmp_path / "experiment.yaml", tmp_path, progress)
         job.process.kill()
         job.process.wait()
         assert not finish(job, progress)

@@ -9,6 +9,8 @@ import pytest
 import torch
 from lightning.pytorch import Trainer
 from matplotlib.figure import Figure
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from memtrain.checkpoints import load_checkpoint
 from memtrain.cli import main
@@ -47,6 +49,38 @@ def test_a_stage_leaves_budget_configuration_and_result(finished: Path) -> None:
     assert smt["evaluations"][0]["reference_lines"]["chance"] == 1 / 8
     assert smt["encoder"] == "causal"
     assert smt["fingerprint"] != dmt["fingerprint"]
+
+
+def test_the_stages_of_a_run_are_one_line_in_tensorboard(finished: Path) -> None:
+    """Six steps of SMT and two of DMT, each validated, of 4 sequences of 8 tokens."""
+    folder = finished / "smt_dmt" / "8" / "0"
+    assert not list(folder.glob("*/events*"))
+    events = EventAccumulator(str(folder)).Reload()
+
+    def steps(tag: str) -> list[int]:
+        return [event.step for event in events.Scalars(tag)]
+
+    assert steps("by_steps/val/rollout/accuracy") == list(range(1, 9))
+    assert steps("by_tokens/val/rollout/accuracy") == list(range(32, 9 * 32, 32))
+    for axis in ("by_seconds", "by_sequential_flops"):
+        assert steps(f"{axis}/val/rollout/loss") == sorted(steps(f"{axis}/val/rollout/loss"))
+    assert not [tag for tag in events.Tags()["scalars"] if tag.startswith("val/")]  # under the four axes alone
+
+
+def test_tensorboard_tabulates_a_run_with_its_results(finished: Path) -> None:
+    events = EventAccumulator(str(finished / "smt_dmt" / "8" / "0")).Reload()
+    content = events.summary_metadata["_hparams_/session_start_info"].plugin_data.content
+    options = HParamsPluginData.FromString(content).session_start_info.hparams
+    assert {name: options[name].string_value for name in ("method", "stages")} == {
+        "method": "smt_dmt",
+        "stages": "smt dmt",
+    }
+    assert options["length"].number_value == 8
+    assert options["dmt.learning_rate"].number_value == 1e-3
+    result = read(finished, "dmt")
+    (accuracy,) = events.Scalars("test/rollout/accuracy")
+    assert accuracy.value == pytest.approx(result["evaluations"][0]["metrics"]["rollout/accuracy"])
+    assert events.Scalars("cost/tokens")[0].value == result["counters"]["tokens"]
 
 
 def test_fit_reproduces_a_stage_from_its_configuration(finished: Path, tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 from memtrain.callbacks.axes import Axes
 from memtrain.callbacks.drift_curve import DriftCurve
+from memtrain.callbacks.hyperparameters import Hyperparameters, write_hyperparameters
 from memtrain.callbacks.memory_geometry import MemoryGeometry
 from memtrain.callbacks.samples import Samples
 
-__all__ = ["Axes", "DriftCurve", "MemoryGeometry", "Samples"]
+__all__ = ["Axes", "DriftCurve", "Hyperparameters", "MemoryGeometry", "Samples", "write_hyperparameters"]

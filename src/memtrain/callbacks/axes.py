@@ -1,4 +1,4 @@
-"""Axes: validation curves against what they cost, so that runs of all stages lie over each other."""
+"""Axes: validation curves against what they cost, so that methods can be compared at equal cost."""
 
 from lightning import Callback, LightningModule, Trainer
 
@@ -14,14 +14,21 @@ COSTS = {
 """TensorBoard folder -> the counter that is its axis."""
 
 LAYOUT = {
-    "who is ahead, at what cost": {
-        f"{kind} {metric} {axis.replace('_', ' ')}": ["Multiline", [f"{axis}/val/{kind}/{metric}"]]
-        for kind in ("rollout", "teacher")
+    "who is ahead, at what cost?": {
+        f"{metric} of the RNN alone, {axis.replace('_', ' ')}": ["Multiline", [f"{axis}/val/rollout/{metric}"]]
         for metric in ("accuracy", "loss")
         for axis in COSTS
-    }
+    },
+    "how good is the teacher?": {
+        f"{metric} of the teacher, {axis.replace('_', ' ')}": ["Multiline", [f"{axis}/val/teacher/{metric}"]]
+        for metric in ("accuracy", "loss")
+        for axis in COSTS
+    },
+    "does the RNN stay with its teacher?": {
+        f"relative drift, {axis.replace('_', ' ')}": ["Multiline", [f"{axis}/val/drift/relative"]] for axis in COSTS
+    },
 }
-"""TensorBoard's tab "Custom scalars"."""
+"""TensorBoard's tab "Custom Scalars"."""
 
 
 class Axes(Callback):
@@ -32,7 +39,7 @@ class Axes(Callback):
     """
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Lay the tab "Custom scalars" out."""
+        """Lay the tab "Custom Scalars" out."""
         if writer := tensorboard_writer(trainer):
             writer.add_custom_scalars(LAYOUT)
 

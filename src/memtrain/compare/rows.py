@@ -44,8 +44,9 @@ def read_rows(directories: Iterable[Path]) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for results in experiments.values():
         methods = {result["method"] for result in results}
+        without_rnn = {(result["method"], result["stage"]) for result in results if not has_rnn(result)}
         for result in results:
-            rows += rows_of(result, methods, several=len(methods_with_teacher(results)) > 1)
+            rows += rows_of(result, methods, without_rnn, several=len(methods_with_teacher(results)) > 1)
     table = pd.DataFrame(rows, columns=[*COLUMNS, "final", "folder"])
     table = table.astype(dict.fromkeys((*METRICS, *REFERENCE_LINES), float))  # undefined ones are NaN
     keys = ["experiment", "difficulty", "evaluation_difficulty", "method", "seed"]
@@ -81,12 +82,20 @@ def methods_with_teacher(results: Iterable[Mapping[str, Any]]) -> set[str]:
     return {r["method"] for r in results if r["encoder"] is not None}
 
 
-def rows_of(result: Mapping[str, Any], methods: set[str], several: bool) -> list[dict[str, Any]]:
+def has_rnn(result: Mapping[str, Any]) -> bool:
+    """Whether a stage ends with an RNN that can be read."""
+    return any("rollout/loss" in evaluation["metrics"] for evaluation in result["evaluations"])
+
+
+def rows_of(
+    result: Mapping[str, Any], methods: set[str], without_rnn: set[tuple[str, str]], several: bool
+) -> list[dict[str, Any]]:
     """The rows of one stage.
 
     Args:
         result: content of its `result.json`.
         methods: names of all methods.
+        without_rnn: method and name of each stage that trains a teacher alone.
         several: whether several methods have teachers, so that `teacher` alone would not say which.
     """
     rows = []
@@ -99,7 +108,8 @@ def rows_of(result: Mapping[str, Any], methods: set[str], several: bool) -> list
             rows.append(row(result, evaluation, name, "teacher") | {"final": False})
         if "rollout/loss" in metrics:
             final = position == len(stages) - 1
-            name = result["method"] if final else "_".join(stages[: position + 1])
+            trained = [name for name in stages[: position + 1] if (result["method"], name) not in without_rnn]
+            name = result["method"] if final else "_".join(trained)
             if not final and (several or name in methods):
                 name = f"{result['method']}:{name}"
             rows.append(row(result, evaluation, name, "rollout") | {"final": final})

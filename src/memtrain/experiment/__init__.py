@@ -1,6 +1,6 @@
-"""Experiments: every method, difficulty and seed of one YAML file, here or as the runs of a cluster job."""
+"""Experiments: every method, difficulty and seed of one YAML file, here or as the tasks of a cluster's job array."""
 
-from memtrain.experiment.runner import launch_experiment, run_index
+from memtrain.experiment.runner import launch_experiment, run_index, submit_experiment
 from memtrain.experiment.specification import Experiment, read_experiment
 
-__all__ = ["Experiment", "launch_experiment", "read_experiment", "run_index"]
+__all__ = ["Experiment", "launch_experiment", "read_experiment", "run_index", "submit_experiment"]

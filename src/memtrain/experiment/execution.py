@@ -1,14 +1,19 @@
 """One run in this process: each stage is timed, trained and evaluated, or taken as it stands if that is done."""
 
+import errno
 import fcntl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
+from lightning.pytorch.utilities import rank_zero_only
+from torch.utils.tensorboard import SummaryWriter
+from torchmetrics import Metric
 
+from memtrain.callbacks import write_hyperparameters
 from memtrain.checkpoints import load_checkpoint
 from memtrain.data import SequenceDataModule
 from memtrain.experiment.plan import (
@@ -31,12 +36,17 @@ from memtrain.training.loading import load_module
 WARM_UP_STEPS, TIMED_STEPS = 10, 30
 VALIDATIONS = 10
 """Validations in a stage whose trainer sets no `val_check_interval`: points of its learning curve."""
+RESULTS = ("rollout/accuracy", "rollout/loss", "teacher/accuracy", "teacher/loss", "drift/relative")
+"""Metrics in TensorBoard's table of hyperparameters."""
 CHECKPOINTS = 10
 """Checkpoints in a stage, at least."""
 
 
 def execute(experiment: Experiment, run: Run, directory: Path, rates: Rates) -> None:
     """Do what is left of a run.
+
+    Where several processes train together (`trainer.devices`), each calls this and takes the same way; only the first
+    of them writes files and evaluates.
 
     Args:
         experiment: the experiment.
@@ -50,17 +60,26 @@ def execute(experiment: Experiment, run: Run, directory: Path, rates: Rates) -> 
     torch.set_num_threads(1)  # a run is one thread wherever it is started, so that seconds compare
     plans = plan_stages(experiment, run, rates)
     progress = ProgressFile(directory / run.folder / "progress.json")
-    with only_worker(directory / run.folder):
+    with only_worker(directory / run.folder) if is_first() else nullcontext():
         source = None
         for plan in plans:
             if not is_done(plan, directory):
                 folder = directory / plan.folder
                 steps = stage_steps(plan, folder, experiment.budget, source, progress)
                 train(plan, folder, steps, source, progress)
-                progress.report(plan.name, "evaluating", plan.share)
-                write_json(folder / "result.json", result(experiment, run, plan, directory))
+                if is_first():
+                    progress.report(plan.name, "evaluating", plan.share)
+                    content = result(experiment, run, plan, directory)
+                    write_json(folder / "result.json", content)
+                    if plan is plans[-1]:
+                        show_result(experiment, run, plans, content, directory)
             progress.finish(plan.share)
             source = directory / plan.folder / "checkpoints" / "last.ckpt"
+
+
+def is_first() -> bool:
+    """Whether this process is the first, or the only one, of those that train a run together."""
+    return rank_zero_only.rank == 0
 
 
 def is_done(plan: StagePlan, directory: Path) -> bool:
@@ -88,6 +107,11 @@ def only_worker(folder: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ValueError(f"{folder} is being worked on by another process; wait for it, or stop it.") from None
+        except OSError as error:
+            raise ValueError(
+                f"{folder} cannot be locked ({errno.errorcode.get(error.errno or 0)}); "
+                "choose an --output on a file system with locks."
+            ) from error
         yield
 
 
@@ -111,9 +135,9 @@ def stage_steps(plan: StagePlan, folder: Path, budget: Budget, source: Path | No
         assert budget.seconds is not None  # one of the two is given
         progress.report(plan.name, "timing")
         seconds = plan.share * budget.seconds
-        seconds_per_step = time_steps(plan, source)
+        seconds_per_step = time_steps(plan, folder, source)
         steps = max(1, int(seconds / seconds_per_step))
-    write_json(
+    rank_zero_only(write_json)(
         folder / "budget.json",
         {
             "fingerprint": plan.fingerprint,
@@ -127,17 +151,28 @@ def stage_steps(plan: StagePlan, folder: Path, budget: Budget, source: Path | No
     return steps
 
 
-def time_steps(plan: StagePlan, source: Path | None) -> float:
+def time_steps(plan: StagePlan, folder: Path, source: Path | None) -> float:
     """Training seconds of one optimiser step, by throw-away copies of the stage.
 
     The timed copy trains as if its few steps were the whole stage, so that options that change over a stage, as growing
     windows do, are swept from their first value to their last.
     """
     for steps in (WARM_UP_STEPS, TIMED_STEPS):
-        cli = MemtrainCLI(configure(plan, source, max_steps=steps, limit_val_batches=0), record=False)
+        configuration = configure(plan, source, max_steps=steps, limit_val_batches=0)
+        cli = MemtrainCLI(configuration, directory=untouched(folder), record=False)
         cli.trainer.fit(cli.model, datamodule=cli.datamodule)
     counters, before = cli.model.counters, cli.model.source.counters["train_seconds"] if source else 0.0
-    return (counters.train_seconds - before) / TIMED_STEPS
+    seconds = (counters.train_seconds - before) / TIMED_STEPS
+    return cli.trainer.strategy.broadcast(seconds)  # the first process's, so that all train as many steps
+
+
+def untouched(folder: Path) -> Path:
+    """A root directory for trainers that must start from nothing.
+
+    On a SLURM cluster Lightning loads any `hpc_ckpt_*.ckpt` of a trainer's root directory without being asked, and that
+    directory is the working directory where none is given. This one is never made.
+    """
+    return folder / "nothing"
 
 
 def train(plan: StagePlan, folder: Path, steps: int, source: Path | None, progress: ProgressFile) -> None:
@@ -148,7 +183,8 @@ def train(plan: StagePlan, folder: Path, steps: int, source: Path | None, progre
     interval = plan.configuration["trainer"]["val_check_interval"] or max(1, steps // VALIDATIONS)
     configuration = configure(plan, source, max_steps=steps, val_check_interval=interval)
     configuration["checkpoint_every"] = max(1, min(plan.configuration["checkpoint_every"], steps // CHECKPOINTS))
-    cli = MemtrainCLI(configuration, directory=folder, callbacks=[progress.callback(plan.name, plan.share, steps)])
+    callbacks = [progress.callback(plan.name, plan.share, steps)]
+    cli = MemtrainCLI(configuration, directory=folder, events=folder.parent, callbacks=callbacks)
     cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=last if last.is_file() else None, weights_only=True)
 
 
@@ -178,20 +214,50 @@ def result(experiment: Experiment, run: Run, plan: StagePlan, directory: Path) -
         "counters": module.counters.to_primitive(),
         "evaluations": [
             {"difficulty": difficulty, "split": split}
-            | evaluate(plan, module, build_data(data_configuration(experiment, difficulty)), split)
+            | evaluate(plan, module, build_data(data_configuration(experiment, difficulty)), split, directory)
             for difficulty in difficulties
         ],
         "provenance": provenance(),
     }
 
 
-def evaluate(plan: StagePlan, module: MemoryModule, data: SequenceDataModule, split: str) -> dict[str, Any]:
+def show_result(
+    experiment: Experiment, run: Run, plans: list[StagePlan], content: dict[str, Any], directory: Path
+) -> None:
+    """Put a finished run into TensorBoard's table of hyperparameters and results.
+
+    Args:
+        experiment: the experiment.
+        run: the run.
+        plans: its stages.
+        content: the result of the last of them.
+        directory: folder of the experiment's results.
+    """
+    options: dict[str, Any] = {"method": run.method, "stages": " ".join(plan.name for plan in plans), "seed": run.seed}
+    if experiment.difficulty is not None:
+        options[experiment.difficulty.key] = run.difficulty
+    for plan in plans:
+        options[f"{plan.name}.learning_rate"] = plan.configuration["model"]["init_args"]["learning_rate"]
+    (own, *_), counters = content["evaluations"], content["counters"]
+    metrics = {f"{own['split']}/{name}": value for name, value in own["metrics"].items() if name in RESULTS}
+    metrics |= {f"cost/{name}": value for name, value in counters.items()}
+    with SummaryWriter(directory / run.folder) as writer:
+        write_hyperparameters(writer, options, metrics, counters["steps"])
+
+
+def evaluate(
+    plan: StagePlan, module: MemoryModule, data: SequenceDataModule, split: str, directory: Path
+) -> dict[str, Any]:
     """The metrics of a module, without the split's name, and the reference lines of the data."""
     options = plan.configuration["trainer"]
+    for metric in module.modules():
+        if isinstance(metric, Metric):
+            metric.distributed_available_fn = lambda: False  # of several processes, the first reads alone
     trainer = Trainer(
         accelerator=options["accelerator"],
         devices=1,  # several would weight a padded last batch wrongly
         precision=options["precision"],
+        default_root_dir=untouched(directory / plan.folder),
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
@@ -33,12 +34,13 @@ class Job:
     log: IO[bytes]
 
 
-def launch(runs: Sequence[tuple[int, Run]], directory: Path, jobs: int, console: Console) -> list[Run]:
+def launch(runs: Sequence[tuple[int, Run]], file: Path, directory: Path, jobs: int, console: Console) -> list[Run]:
     """Train runs in processes of their own.
 
     Args:
         runs: index and run, each.
-        directory: folder of the results, with the experiment in `experiment.yaml`.
+        file: the experiment, in the order of whose runs the indices count.
+        directory: folder of the results.
         jobs: processes at a time.
         console: where to draw.
 
@@ -58,7 +60,7 @@ def launch(runs: Sequence[tuple[int, Run]], directory: Path, jobs: int, console:
         try:
             while waiting or working:
                 while waiting and len(working) < jobs:
-                    working.append(start(*waiting.pop(0), directory, progress))
+                    working.append(start(*waiting.pop(0), file, directory, progress))
                 time.sleep(SECONDS_BETWEEN_LOOKS)
                 for job in working.copy():
                     show(job, progress)
@@ -73,15 +75,14 @@ def launch(runs: Sequence[tuple[int, Run]], directory: Path, jobs: int, console:
     return failed
 
 
-def start(index: int, run: Run, directory: Path, progress: Progress) -> Job:
+def start(index: int, run: Run, file: Path, directory: Path, progress: Progress) -> Job:
     """Start the process of a run; what it prints goes to a new `log.txt` in the run's folder."""
     folder = directory / run.folder
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "progress.json").unlink(missing_ok=True)
     log = (folder / "log.txt").open("wb")
-    command = [sys.executable, "-m", "memtrain", "run", str(directory / "experiment.yaml")]
     process = subprocess.Popen(
-        [*command, "--output", str(directory), "--index", str(index)],
+        [*run_command(file, directory), "--index", str(index)],
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=subprocess.STDOUT,
@@ -89,6 +90,11 @@ def start(index: int, run: Run, directory: Path, progress: Progress) -> Job:
     )
     bar = progress.add_task(str(run), total=1.0, message="starting")
     return Job(run, folder, bar, process, log)
+
+
+def run_command(file: Path, directory: Path) -> list[str]:
+    """The words of a process that trains one run of an experiment file; `--index` is to follow."""
+    return [sys.executable, "-m", "memtrain", "run", str(file), "--output", str(directory)]
 
 
 def show(job: Job, progress: Progress) -> None:
@@ -125,7 +131,7 @@ def ending(status: int) -> str:
 
 def end_with_launcher() -> None:
     """In a launched process: end when the launcher has ended, however it did."""
-    launcher = int(os.environ.get(PARENT, 0))
+    launcher = 0 if rank_zero_only.rank else int(os.environ.get(PARENT, 0))  # others end with the first
 
     def watch() -> None:
         while os.getppid() == launcher:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_only
 
 from memtrain.files import write_json
 
@@ -25,6 +26,7 @@ class ProgressFile:
         self.finished = 0.0
         self.reported = 0.0
 
+    @rank_zero_only
     def report(self, stage: str, message: str, fraction: float = 0.0) -> None:
         """Say what is going on.
 

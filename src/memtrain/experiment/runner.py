@@ -1,6 +1,8 @@
 """A whole experiment: check everything, tune, train what is missing."""
 
+import hashlib
 import logging
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +14,7 @@ from memtrain.experiment.execution import execute, is_done
 from memtrain.experiment.launcher import end_with_launcher, launch
 from memtrain.experiment.measurement import measure
 from memtrain.experiment.plan import Run, check_data, list_runs, plan_stages, prepare_data
+from memtrain.experiment.slurm import require_sbatch, submission, submit, write_script
 from memtrain.experiment.specification import Experiment
 from memtrain.experiment.tuning import rates_of, write_tuning
 from memtrain.files import write_text
@@ -37,7 +40,7 @@ def run_index(experiment: Experiment, directory: Path, index: int) -> None:
 
 
 def launch_experiment(experiment: Experiment, directory: Path, jobs: int = 1) -> int:
-    """Do what is left of an experiment.
+    """Do what is left of an experiment, here.
 
     Args:
         experiment: the experiment.
@@ -51,29 +54,93 @@ def launch_experiment(experiment: Experiment, directory: Path, jobs: int = 1) ->
         ValueError: before anything runs, where an option is wrong or a folder holds another configuration.
         FileNotFoundError: before anything runs, where a path of the data leads nowhere.
     """
-    if jobs < 1:
+    console = announce(experiment, jobs)
+    if experiment.measurement is not None:
+        measure(experiment.measurement, directory)
+        console.print(f"Results: {directory / 'results.csv'}, {directory / 'figure.png'}")
+        return 0
+    tuning, compared = checked_runs(experiment)
+    prepare_data(experiment)
+    file = write_experiment(experiment, directory)
+    failed = launch(missing(experiment, tuning, directory), file, directory, jobs, console)
+    if not failed:
+        write_tuning(experiment, directory)
+        failed = launch(missing(experiment, compared, directory), file, directory, jobs, console)
+    return len(failed)
+
+
+def submit_experiment(experiment: Experiment, directory: Path, jobs: int | None = None, dry_run: bool = False) -> bool:
+    """Hand what is left of an experiment to a SLURM cluster.
+
+    Args:
+        experiment: the experiment.
+        directory: folder of its results.
+        jobs: runs at a time; None: as many as the cluster grants.
+        dry_run: write the scripts and say how to submit them, but do not.
+
+    Returns:
+        Whether anything was left.
+
+    Raises:
+        ValueError: before anything is submitted, where an option is wrong or a folder holds another configuration.
+        FileNotFoundError: where a path of the data leads nowhere, or there is no sbatch.
+    """
+    if experiment.measurement is not None:
+        raise ValueError(f"--launcher is slurm, but {experiment.name} is one measurement; leave --launcher out.")
+    console = announce(experiment, jobs)
+    tuning, compared = checked_runs(experiment)
+    tuned = not missing(experiment, tuning, directory)
+    if tuned:
+        write_tuning(experiment, directory)
+    left = {
+        "tuning": missing(experiment, tuning, directory),
+        "runs": missing(experiment, compared, directory) if tuned else compared,
+    }
+    if not dry_run:
+        require_sbatch()
+        prepare_data(experiment)
+    file = write_experiment(experiment, directory)
+    after = None
+    for name, runs in left.items():
+        if runs:
+            script = write_script(experiment, name, runs, file, directory, jobs)
+            job = None if dry_run else submit(script, after)
+            said = f"submit it with {shlex.join(submission(script, after))}" if dry_run else f"job {job}"
+            console.print(f"{len(runs)} of the {name}: {script}, {said}")
+            after = job or "JOB"
+    return any(left.values())
+
+
+def announce(experiment: Experiment, jobs: int | None) -> Console:
+    """Say what is going to be done."""
+    if jobs is not None and jobs < 1:
         raise ValueError(f"--jobs is {jobs}, but must be at least 1; choose for example 2.")
     for name in ("lightning.fabric", "lightning.pytorch"):  # the runs' own logs say it
         logging.getLogger(name).setLevel(logging.WARNING)
     console = Console(soft_wrap=True, highlight=False)
     console.print(f"[bold]{experiment.name}[/bold]: {experiment.claim}")
-    if experiment.measurement is not None:
-        measure(experiment.measurement, directory)
-        console.print(f"Results: {directory / 'results.csv'}, {directory / 'figure.png'}")
-        return 0
+    return console
+
+
+def checked_runs(experiment: Experiment) -> tuple[list[tuple[int, Run]], list[tuple[int, Run]]]:
+    """The tuning runs and those of the comparison with their indices, all options checked."""
     check_data(experiment)
     runs = list(enumerate(list_runs(experiment)))
     for _, run in runs:
         plan_stages(experiment, run, dict(run.rates))
-    prepare_data(experiment)
-    write_text(directory / "experiment.yaml", yaml.safe_dump(asdict(experiment), sort_keys=False))
-    tuning = [(index, run) for index, run in runs if run.rates]
-    failed = launch(missing(experiment, tuning, directory), directory, jobs, console)
-    if not failed:
-        write_tuning(experiment, directory)
-        compared = [(index, run) for index, run in runs if not run.rates]
-        failed = launch(missing(experiment, compared, directory), directory, jobs, console)
-    return len(failed)
+    return [(i, run) for i, run in runs if run.rates], [(i, run) for i, run in runs if not run.rates]
+
+
+def write_experiment(experiment: Experiment, directory: Path) -> Path:
+    """Write the experiment as it is to run, for its processes to read.
+
+    The file's name follows from its content: another selection of methods or seeds, started into the same folder, must
+    not change what the indices of processes that still run or wait mean.
+    """
+    content = yaml.safe_dump(asdict(experiment), sort_keys=False)
+    file = directory / f"experiment-{hashlib.sha256(content.encode()).hexdigest()[:8]}.yaml"
+    write_text(file, content)
+    return file
 
 
 def missing(experiment: Experiment, runs: Sequence[tuple[int, Run]], directory: Path) -> list[tuple[int, Run]]:

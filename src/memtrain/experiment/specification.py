@@ -11,8 +11,11 @@ from jsonargparse import ArgumentError
 from memtrain.parsing import SentenceParser, sentence
 
 Number = int | float
+OWN_FOLDERS = {"tuning": "the folder of the tuning runs", "slurm": "the folder of the cluster's scripts and logs"}
 WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 """What may name a folder."""
+MEMORY = re.compile(r"[1-9][0-9]*[KMGT]?")
+PRINTABLE = re.compile(r"[^\s\"'\\]*")
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,29 @@ class Grid:
 
 
 @dataclass(frozen=True)
+class Slurm:
+    """What `memtrain run --launcher slurm` asks a cluster for; processes, machines and GPUs follow from `trainer`.
+
+    Args:
+        partition: queue to wait in; null: the cluster's own choice.
+        hours: limit of one turn, after which a run goes back to the queue and continues from its last checkpoint.
+        cpus: processor cores of each process; more than 1 only where the data use `workers`.
+        memory: of each machine, as 16G; null: the cluster's own choice.
+        requeue: whether a run that reaches the limit, or loses its machine, goes back to the queue.
+        options: further options of sbatch, as {account: lab, qos: high}.
+        setup: shell lines before each run, as `module load cuda`.
+    """
+
+    partition: str | None = None
+    hours: float = 4.0
+    cpus: int = 2
+    memory: str | None = None
+    requeue: bool = True
+    options: dict[str, str | int] = field(default_factory=dict)
+    setup: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class Experiment:
     """An experiment: methods, each a chain of stages, trained on the same data under the same budget.
 
@@ -103,6 +129,7 @@ class Experiment:
         seeds: one run each.
         grid: learning rates to choose from; null: those of the stages.
         measurement: in place of everything from `data` to `grid`: `class_path` of a function and its `init_args`.
+        slurm: what to ask a cluster for.
     """
 
     name: str
@@ -118,6 +145,7 @@ class Experiment:
     seeds: list[int] = field(default_factory=lambda: [0])
     grid: Grid | None = None
     measurement: dict | None = None
+    slurm: Slurm = field(default_factory=Slurm)
 
     @property
     def difficulties(self) -> list[Number | None]:
@@ -225,10 +253,11 @@ def check(experiment: Experiment) -> None:
                 f"methods.{method} names {unknown[0] if unknown else 'no stage'}, "
                 f"but stages has {', '.join(experiment.stages)}."
             )
-        if method == "tuning":
-            raise ValueError("methods has a method named tuning, which is the folder of the tuning runs; rename it.")
+        if method in OWN_FOLDERS:
+            raise ValueError(f"methods has a method named {method}, which is {OWN_FOLDERS[method]}; rename it.")
         check_source(method, stages[0], experiment.stages[stages[0]].model)
     check_overwritten(experiment)
+    check_slurm(experiment.slurm)
     for option, seeds in (("seeds", experiment.seeds), ("grid.seeds", grid.seeds if grid else [])):
         twice = [seed for seed in seeds if seeds.count(seed) > 1]
         if twice:
@@ -275,3 +304,16 @@ def check_overwritten(experiment: Experiment) -> None:
     for name, trainer in trainers.items():
         if "max_steps" in trainer:
             raise ValueError(f"{name}.max_steps is set by the runner; set budget.steps or budget.seconds instead.")
+
+
+def check_slurm(slurm: Slurm) -> None:
+    """Refuse what no cluster can give."""
+    for option, value in (("hours", slurm.hours), ("cpus", slurm.cpus)):
+        if value <= 0:
+            raise ValueError(f"slurm.{option} is {value}, but must be more than 0; for example 4.")
+    if slurm.memory is not None and not MEMORY.fullmatch(slurm.memory):
+        raise ValueError(f"slurm.memory is {slurm.memory}, but must be a number and its unit, for example 16G.")
+    lines = [*slurm.options, *map(str, slurm.options.values()), slurm.partition or ""]
+    broken = next((line for line in lines if not PRINTABLE.fullmatch(line)), None)
+    if broken is not None:
+        raise ValueError(f"slurm has {broken!r}, which is no word for a line of sbatch; leave out spaces and quotes.")

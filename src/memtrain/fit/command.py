@@ -1,7 +1,9 @@
 """`memtrain fit|validate|test|predict`: any stage of `memtrain.training` with any data, from YAML and options."""
 
+import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +12,13 @@ from jsonargparse import Namespace
 from jsonargparse.typing import PositiveInt
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
-from lightning.pytorch.loggers import TensorBoardLogger
 
 from memtrain import data, training
-from memtrain.callbacks import Axes, DriftCurve, MemoryGeometry, Samples
+from memtrain.callbacks import Axes, DriftCurve, Hyperparameters, MemoryGeometry, Samples
 from memtrain.checkpoints import load_checkpoint
 from memtrain.data import SequenceDataModule
 from memtrain.fit.predictions import PredictionTable
-from memtrain.fit.records import AtomicCheckpointIO, CostRecord, LastCheckpoint, MetricsTable
+from memtrain.fit.records import AtomicCheckpointIO, CostRecord, LastCheckpoint, MetricsTable, Timeline
 from memtrain.parsing import SentenceParser
 from memtrain.training import MemoryModule
 
@@ -27,6 +28,7 @@ TRAINER_DEFAULTS = {
     "check_val_every_n_epoch": None,  # and so does validation
     "val_check_interval": 200,
     "log_every_n_steps": 10,
+    "use_distributed_sampler": False,  # the data deal samples out to processes themselves
 }
 
 
@@ -41,6 +43,7 @@ class MemtrainCLI(LightningCLI):
         args: `["fit", "--config", ...]`, or a configuration without sub-command, as of `config.yaml`, that is built and
             not run.
         directory: folder of the run; None: `trainer.default_root_dir`, or a new one below `runs/`.
+        events: folder of the TensorBoard events, which stages of one method share; None: that of the run.
         build: make the objects of the configuration, or only check it.
         record: keep `config.yaml`, checkpoints and metrics in the folder of the run, or train without a trace.
         callbacks: of the trainer, beside those of the configuration.
@@ -50,11 +53,13 @@ class MemtrainCLI(LightningCLI):
         self,
         args: Sequence[str] | Mapping[str, Any],
         directory: Path | None = None,
+        events: Path | None = None,
         build: bool = True,
         record: bool = True,
         callbacks: Sequence[Callback] = (),
     ) -> None:
-        self.directory, self.build, self.record, self.callbacks = directory, build, record, callbacks
+        self.directory, self.events, self.callbacks = directory, events, callbacks
+        self.build, self.record = build, record
         super().__init__(
             MemoryModule,
             SequenceDataModule,
@@ -85,8 +90,10 @@ class MemtrainCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """What one part knows and another needs."""
         parser.link_arguments("data.vocabulary_size", "model.init_args.vocabulary_size", apply_on="instantiate")
-        parser.link_arguments("seed_everything", "model.init_args.seed")
-        parser.link_arguments("seed_everything", "data.init_args.seed")
+        for part in ("model", "data"):
+            parser.link_arguments(
+                ("seed_everything", part), f"{part}.init_args.seed", compute_fn=partial(linked_seed, part)
+            )
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse, and refuse a linked value that was set by hand: it would be ignored."""
@@ -146,17 +153,16 @@ class MemtrainCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The trainer, with the records that every run keeps."""
-        if not self.record:
-            return super().instantiate_trainer(logger=False, enable_checkpointing=False, **kwargs)
         options = self._get(self.config_init, "trainer")
         directory = self.directory or options.default_root_dir or self.new_directory()
         kwargs["default_root_dir"] = directory
+        if not self.record:
+            return super().instantiate_trainer(logger=False, enable_checkpointing=False, **kwargs)
         kwargs["plugins"] = [*(options.plugins or []), AtomicCheckpointIO()]
         if options.logger in (None, True):
-            kwargs["logger"] = [
-                TensorBoardLogger(directory, name="", version="", default_hp_metric=False),
-                MetricsTable(directory),
-            ]
+            # The first logger's folder is also where Lightning puts checkpoints and `config.yaml`.
+            timeline = Timeline(self.events or directory, before=self.steps_before())
+            kwargs["logger"] = [MetricsTable(directory), timeline]
         kwargs["callbacks"] = [*(options.callbacks or []), *self.callbacks, *self.records(options, directory)]
         return super().instantiate_trainer(**kwargs)
 
@@ -167,14 +173,39 @@ class MemtrainCLI(LightningCLI):
         if self.subcommand in ("validate", "test"):
             return []
         kept: list[Callback] = [CostRecord(), Axes(), DriftCurve(), Samples(), MemoryGeometry()]
+        if self.events is None:
+            kept.append(Hyperparameters())  # else they are those of all stages, and not known here
         if options.enable_checkpointing is not False:
             kept.append(LastCheckpoint(self.settings.checkpoint_every))
         return kept
 
+    def steps_before(self) -> int:
+        """Optimiser steps of the stages that this one starts from."""
+        source = self._get(self.config_init, "model").source
+        return source.counters["steps"] if source else 0
+
     def new_directory(self) -> Path:
-        """`runs/fit/<model>-<data>-<time>`."""
+        """`runs/fit/<model>-<data>-<time>-<job or process>`: no two fits share it, though they start together."""
         names = [self.settings[part].class_path.rpartition(".")[2] for part in ("model", "data")]
-        return Path("runs", self.subcommand or "fit", "-".join([*names, datetime.now().strftime("%Y%m%d-%H%M%S")]))
+        started = [datetime.now().strftime("%Y%m%d-%H%M%S"), os.environ.get("SLURM_JOB_ID", str(os.getpid()))]
+        return Path("runs", self.subcommand or "fit", "-".join([*names, *started]))
+
+
+def linked_seed(part: str, seed: int, options: Namespace) -> int:
+    """The seed of a part of the configuration: that of everything.
+
+    Args:
+        part: `model` or `data`.
+        seed: of everything.
+        options: the part's `class_path` and `init_args`.
+
+    Raises:
+        ValueError: if the part is given another seed, which would be ignored.
+    """
+    own = options.get("init_args", Namespace()).get("seed")
+    if own not in (None, 0, seed):  # 0 is the default
+        raise ValueError(f"{part}.init_args.seed is {own}, but seed_everything sets it; leave it out.")
+    return seed
 
 
 def resolve(configuration: Mapping[str, Any]) -> dict[str, Any]:

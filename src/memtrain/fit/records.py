@@ -9,7 +9,7 @@ from typing import Any
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
-from lightning.pytorch.loggers import Logger
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_only
 
@@ -121,6 +121,35 @@ class MetricsTable(Logger):
     def finalize(self, status: str) -> None:
         """Write what the last checkpoint did not cover."""
         self.save()
+
+
+class Timeline(TensorBoardLogger):
+    """Logs to TensorBoard, where the stages of a method are one line: steps count on from the stage before.
+
+    It leaves out what `memtrain.callbacks.Axes` and `Hyperparameters` write in a form that can be compared.
+
+    Args:
+        directory: folder of the events.
+        before: optimiser steps of the stages before.
+    """
+
+    def __init__(self, directory: str | Path, before: int) -> None:
+        super().__init__(directory, name="", version="", default_hp_metric=False)
+        self.before = before
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Log all but validations, their costs, and the epoch, which stays 0."""
+        shown = {k: v for k, v in metrics.items() if k != "epoch" and not k.startswith(("val/", "cost/"))}
+        super().log_metrics(shown, None if step is None else step + self.before)
+
+    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing, as nothing has come out yet."""
+
+    @rank_zero_only
+    def save(self) -> None:
+        """Write what is held back; `config.yaml` stands for the options."""
+        self.experiment.flush()
 
 
 class CostRecord(Callback):

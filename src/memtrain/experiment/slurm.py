@@ -1,0 +1,145 @@
+"""Runs as tasks of a SLURM job array: one batch script, one task a run; a task that starts again continues its run."""
+
+import shlex
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from memtrain.experiment.launcher import run_command
+from memtrain.experiment.plan import Run, plan_stages
+from memtrain.experiment.specification import Experiment
+from memtrain.files import write_text
+
+SECONDS_TO_REQUEUE = 120
+"""How long before the time limit SLURM says so."""
+REQUEUE = """\
+# {seconds} s before its time limit the run goes back to the queue; the next turn continues from the last checkpoint.
+trap 'scontrol requeue "${{SLURM_ARRAY_JOB_ID}}_${{SLURM_ARRAY_TASK_ID}}"' USR1
+"""
+
+
+def write_script(
+    experiment: Experiment, name: str, runs: Sequence[tuple[int, Run]], file: Path, directory: Path, jobs: int | None
+) -> Path:
+    """Write the batch script of runs to `slurm/NAME.sh` in the folder of the results, where their logs will be too.
+
+    Args:
+        experiment: the experiment.
+        name: of the script and its logs.
+        runs: index and run, each.
+        file: the experiment, in the order of whose runs the indices count.
+        directory: folder of the results.
+        jobs: tasks at a time; None: as many as the cluster grants.
+    """
+    folder = directory.resolve() / "slurm"
+    asked = experiment.slurm
+    accelerator, devices, machines = processes(experiment, [run for _, run in runs])
+    at_a_time = f"%{jobs}" if jobs is not None else ""
+    options: dict[str, Any] = {
+        "job-name": experiment.name,
+        "array": ranges([index for index, _ in runs]) + at_a_time,
+        "chdir": Path.cwd(),
+        "output": folder / f"{name}-%a.log",
+        "open-mode": "append",
+        "partition": asked.partition,
+        "time": max(1, round(60 * asked.hours)),  # minutes
+        "nodes": machines,
+        "ntasks-per-node": devices,
+        "cpus-per-task": asked.cpus,
+        "gres": f"gpu:{devices}" if accelerator in ("gpu", "cuda") else None,
+        "mem": asked.memory,
+        "signal": f"B:USR1@{SECONDS_TO_REQUEUE}" if asked.requeue else None,
+        **asked.options,
+    }
+    lines = [f"#SBATCH --{option}={shlex.quote(str(value))}" for option, value in options.items() if value is not None]
+    lines.append("#SBATCH --requeue" if asked.requeue else "#SBATCH --no-requeue")
+    start = ["srun", f"--nodes={machines}", f"--ntasks-per-node={devices}", f"--cpus-per-task={asked.cpus}"]
+    command = shlex.join([*start, "--kill-on-bad-exit=1", *run_command(file.resolve(), directory.resolve()), "--index"])
+    script = [
+        "#!/bin/bash",
+        f"# Runs of the experiment {experiment.name}, one a task; written by memtrain run --launcher slurm.",
+        *lines,
+        "",
+        *asked.setup,
+        *([REQUEUE.format(seconds=SECONDS_TO_REQUEUE)] if asked.requeue else []),
+        f'{command} "$SLURM_ARRAY_TASK_ID" &',
+        "run=$!",
+        'wait "$run" || wait "$run"  # a second time where the signal has ended the first',
+    ]
+    write_text(folder / f"{name}.sh", "\n".join(script) + "\n")
+    return folder / f"{name}.sh"
+
+
+def processes(experiment: Experiment, runs: Sequence[Run]) -> tuple[str, int, int]:
+    """What each run trains on: accelerator, processes (devices) on each machine, machines.
+
+    Raises:
+        ValueError: where that cannot be known here, or differs between stages.
+    """
+    asked = {
+        tuple(plan.configuration["trainer"][name] for name in ("accelerator", "devices", "num_nodes"))
+        for run in runs
+        for plan in plan_stages(experiment, run, dict(run.rates))
+    }
+    if len(asked) > 1:
+        raise ValueError(
+            f"The stages ask for different devices ({sorted(map(str, asked))}); set them in trainer alone."
+        )
+    ((accelerator, devices, machines),) = asked
+    if accelerator == "auto":
+        raise ValueError("trainer.accelerator is auto, but a cluster must be asked for what is meant; set cpu or gpu.")
+    if accelerator == "cpu" and devices == "auto":
+        devices = 1
+    if not str(devices).isdecimal() or int(devices) < 1:
+        raise ValueError(f"trainer.devices is {devices}, but a cluster must be asked for a number; set for example 4.")
+    return accelerator, int(devices), machines
+
+
+def ranges(indices: Sequence[int]) -> str:
+    """Increasing indices as sbatch takes them: `[0, 1, 2, 5]` as `0-2,5`."""
+    parts: list[list[int]] = []
+    for index in indices:
+        if parts and index == parts[-1][-1] + 1:
+            parts[-1].append(index)
+        else:
+            parts.append([index])
+    return ",".join(str(part[0]) if len(part) == 1 else f"{part[0]}-{part[-1]}" for part in parts)
+
+
+def submission(script: Path, after: str | None) -> list[str]:
+    """The words that submit a script, to start when all tasks of job `after` have succeeded."""
+    dependency = [] if after is None else [f"--dependency=afterok:{after}", "--kill-on-invalid-dep=yes"]
+    return ["sbatch", "--parsable", *dependency, str(script)]
+
+
+def submit(script: Path, after: str | None = None) -> str:
+    """Submit a script.
+
+    Args:
+        script: a batch script.
+        after: number of the job that must have succeeded before; None: none.
+
+    Returns:
+        The number of the job.
+
+    Raises:
+        ValueError: if sbatch refuses it.
+    """
+    done = subprocess.run(submission(script, after), capture_output=True, text=True)
+    if done.returncode != 0:
+        raise ValueError(f"sbatch has refused {script}: {' '.join(done.stderr.split()) or 'it does not say why'}.")
+    return done.stdout.strip().partition(";")[0]  # NUMBER, or NUMBER;CLUSTER
+
+
+def require_sbatch() -> None:
+    """Refuse to go on where nothing can be submitted.
+
+    Raises:
+        FileNotFoundError: if there is no sbatch.
+    """
+    if shutil.which("sbatch") is None:
+        raise FileNotFoundError(
+            "--launcher is slurm, but this machine has no sbatch; log in to the cluster, or only write with --dry-run."
+        )
