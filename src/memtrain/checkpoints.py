@@ -28,21 +28,40 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"The checkpoint {path} does not exist; give the path of a .ckpt file of memtrain.")
     try:
+        return read_checkpoint(path)
+    except ValueError as error:
+        others = sorted(path.parent.glob("*.ckpt"), key=lambda other: other.stat().st_mtime, reverse=True)
+        sound = next((other for other in others if other != path and is_sound(other)), None)
+        remedy = f"the last good one beside it is {sound}" if sound else "give another; there is no good one beside it"
+        raise ValueError(f"The checkpoint {path} {error}; {remedy}.") from error
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a file that may be anything.
+
+    Raises:
+        ValueError: saying what is wrong with it, as the rest of a sentence.
+    """
+    try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ValueError(
-            f"The checkpoint {path} carries objects other than tensors and plain values, or is damaged, and was not "
-            "loaded; give a checkpoint that memtrain wrote."
+            "carries objects other than tensors and plain values, or is damaged, and was not loaded"
         ) from error
     except (RuntimeError, EOFError, OSError, LookupError, AttributeError) as error:  # what the unpickler trips over
-        raise ValueError(
-            f"The checkpoint {path} is truncated or damaged and was not loaded; give an earlier one."
-        ) from error
+        raise ValueError("is truncated or damaged and was not loaded") from error
     if not isinstance(checkpoint, dict) or "memtrain" not in checkpoint:
-        raise ValueError(
-            f"The checkpoint {path} was not written by memtrain (it records no stage); give one of memtrain's."
-        )
+        raise ValueError("was not written by memtrain (it records no stage) and was not loaded")
     return checkpoint
+
+
+def is_sound(path: Path) -> bool:
+    """Whether a file is a whole checkpoint of memtrain."""
+    try:
+        read_checkpoint(path)
+    except ValueError:
+        return False
+    return True
 
 
 def network_options(checkpoint: dict[str, Any]) -> NetworkOptions:
