@@ -89,18 +89,36 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def markdown_table(record: Mapping[str, Any]) -> str:
-    """The table of a `bench.json`, what each row compares, and where it was measured."""
+    """The table of a `bench.json`, what each row compares, what else was found, and where it was measured."""
     hardware, entries = record["hardware"], record["workloads"]
     parts = [
         markdown(COLUMNS, [cells(entry) for entry in entries]),
         "\n",
         *(f"- `{entry['name']}`: {entry['comparison']}.\n" for entry in entries),
         "\n",
+        *(f"{finding}\n\n" for finding in findings(record)),
         f"Ratio: theirs / ours, of the medians; spread: interquartile range of the rounds' ratios over their median. "
         f"{hardware['processor']}, {hardware['threads']} threads, float32, torch {record['versions']['torch']}, commit "
         f"{str(record['commit'])[:12]}, {record['date']}.\n",
     ]
     return "".join(parts)
+
+
+def findings(record: Mapping[str, Any]) -> list[str]:
+    """Parity and streaming in a sentence each, where the run has looked at them."""
+    sentences = []
+    if record.get("parity"):
+        sentences.append(
+            f"From the same weights, {', '.join(record['parity'])} of both sides differ by at most "
+            f"{max(record['parity'].values()):.0e}."
+        )
+    if "streaming" in record:
+        stream = record["streaming"]
+        sentences.append(
+            f"Streaming takes {duration(stream['young_seconds'])} a token at token {stream['young_tokens']:,} and "
+            f"{stream['ratio']:.3f} times that at token {stream['old_tokens']:,}."
+        )
+    return sentences
 
 
 def markdown_limit(record: Mapping[str, Any]) -> str:

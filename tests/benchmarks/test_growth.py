@@ -36,6 +36,7 @@ def test_memory_is_read_off_this_process() -> None:
 def test_streaming_times_the_same_stream_early_and_late() -> None:
     result = growth.streaming(young=2, old=5, tokens=3)
     assert result["ratio"] == result["old_seconds"] / result["young_seconds"]
+    assert result["met"] == (0.95 <= result["ratio"] <= 1.05)
 
 
 def test_the_figure_is_drawn(tmp_path: Path) -> None:
