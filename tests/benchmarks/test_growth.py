@@ -9,8 +9,9 @@ from benchmarks import growth
 
 
 @pytest.fixture(autouse=True)
-def _few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+def _few_steps_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(growth, "STEP_SECONDS", 0.0)
+    monkeypatch.setattr(growth, "THREADS", 1)  # two wait for each other where other tests use the second core
 
 
 @pytest.mark.parametrize("method", growth.METHODS)
