@@ -11,7 +11,7 @@ from torch import Tensor
 from memtrain.networks.cells import Cell, MLPCell, ParaGRUCell, ParaLSTMCell, TransformerCell
 from memtrain.networks.memory import normalize_memory
 from memtrain.trajectory import sequential
-from memtrain.trajectory.newton import NewtonOptions, first_guess, iterate, newton
+from memtrain.trajectory.newton import NewtonOptions, first_guess, iterate, newton, relative_size
 from memtrain.trajectory.recurrence import Recurrence
 from memtrain.trajectory.solution import Fallback
 
@@ -198,7 +198,28 @@ def test_an_iteration_that_makes_no_progress_stops_early() -> None:
     assert (attempt.iterations < 100).all()
 
 
+def test_keeping_bounded_cells_in_their_cube_saves_iterations(monkeypatch: pytest.MonkeyPatch) -> None:
+    cell = hard_cell()
+    start, embeddings = (x[:2] for x in hard_problem(512))
+    recurrence = Recurrence.of(cell, embeddings)
+    guess = first_guess(recurrence, start, "zeros", None)
+    options = replace(EXACT, maximum_iterations=200, patience=200)
+    kept = iterate(recurrence, guess, start, options)
+    monkeypatch.setattr(ParaGRUCell, "bounded", False)
+    free = iterate(recurrence, guess, start, options)
+    assert kept.converged.all()
+    assert ((kept.iterations < free.iterations) | ~free.converged).all()
+
+
 # What a solution says about itself
+
+
+def test_the_residual_is_relative_for_large_numbers_and_absolute_for_small_ones() -> None:
+    states = torch.tensor([[[[1000.0, 0.01]]], [[[1.0, -2.0]]]])
+    defect = torch.tensor([[[[-2.0, 0.001]]], [[[0.0, torch.nan]]]])
+    first, second = relative_size(defect, states)
+    assert first.item() == pytest.approx(0.002)
+    assert second.isnan()
 
 
 @pytest.mark.parametrize("kind", [ParaGRUCell, ParaLSTMCell])

@@ -6,8 +6,8 @@ arXiv 2510.21450 (ParaRNN); arXiv 2605.12683 (teacher forcing).
 
 import logging
 import warnings
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -154,15 +154,18 @@ def newton(
             guess = first_guess(recurrence, memory, options.guess, teacher)
             solved = _solve(recurrence, guess, memory, options)
         states, after, jacobian = attach_gradient(recurrence, solved.states, memory, scan=options.scan)
-        with torch.no_grad():
-            defect = after - solved.states
-            return replace(
-                solved,
-                states=states,
-                residual=relative_size(defect, solved.states),
-                error=propagate(jacobian.abs(), defect.abs(), None, options.scan).flatten(1).amax(1),
-                exponent=largest_exponent(jacobian) if options.exponent else None,
-            )
+        defect = after - solved.states
+        error = propagate(jacobian.abs(), defect.abs(), None, options.scan)
+        return Trajectory(
+            states,
+            torch.ones(states.shape[:2], dtype=torch.bool, device=states.device),
+            solved.sequential_steps,
+            iterations=solved.iterations,
+            residual=relative_size(defect, solved.states),
+            error=error.flatten(1).amax(1),
+            fallback=solved.fallback,
+            exponent=largest_exponent(jacobian) if options.exponent else None,
+        )
 
 
 def first_guess(recurrence: Recurrence, memory: Tensor, guess: Guess, teacher: Tensor | None) -> Tensor:
@@ -192,7 +195,16 @@ def relative_size(defect: Tensor, states: Tensor) -> Tensor:
     return (defect.abs() / states.abs().clamp(min=1)).flatten(1).amax(1)
 
 
-def _solve(recurrence: Recurrence, guess: Tensor, memory: Tensor, options: NewtonOptions) -> Trajectory:
+class _Solved(NamedTuple):
+    """States all of which are the rollout's, and what they took; see Trajectory."""
+
+    states: Tensor
+    sequential_steps: int
+    iterations: Tensor
+    fallback: Tensor
+
+
+def _solve(recurrence: Recurrence, guess: Tensor, memory: Tensor, options: NewtonOptions) -> _Solved:
     """All samples at once; then those that have failed by another way."""
     attempt = iterate(recurrence, guess, memory, options)
     states, iterations, steps = attempt.states, attempt.iterations, int(attempt.iterations.max()) + 1
@@ -209,16 +221,16 @@ def _solve(recurrence: Recurrence, guess: Tensor, memory: Tensor, options: Newto
             "is exact but slow; see the logged fallback, and raise alpha, or set trajectory to sequential.",
             stacklevel=3,
         )
-    return _solution(states, steps, iterations, fallback)
+    return _Solved(states, steps, iterations, fallback)
 
 
-def _rescue(recurrence: Recurrence, guess: Tensor, memory: Tensor, options: NewtonOptions) -> Trajectory:
+def _rescue(recurrence: Recurrence, guess: Tensor, memory: Tensor, options: NewtonOptions) -> _Solved:
     """Windows, one after the other; a sample whose window fails goes on from there step by step."""
     count, length = guess.shape[:2]
     samples, states = torch.arange(count, device=guess.device), guess.clone()
     iterations, steps = torch.zeros_like(samples), 0
     if options.window is None or options.window >= length:
-        return _solution(recurrence.rollout(memory), length, iterations, torch.full_like(samples, Fallback.SEQUENTIAL))
+        return _Solved(recurrence.rollout(memory), length, iterations, torch.full_like(samples, Fallback.SEQUENTIAL))
     fallback = torch.full_like(samples, Fallback.WINDOWS)
     for begin in range(0, length, options.window):
         window, rest = slice(begin, begin + options.window), slice(begin, None)
@@ -234,10 +246,4 @@ def _rescue(recurrence: Recurrence, guess: Tensor, memory: Tensor, options: Newt
         samples, memory = samples[attempt.converged], attempt.states[attempt.converged, -1]
         if not len(samples):
             break
-    return _solution(states, steps, iterations, fallback)
-
-
-def _solution(states: Tensor, steps: int, iterations: Tensor, fallback: Tensor) -> Trajectory:
-    """A trajectory of which every state is known to be the rollout's."""
-    converged = torch.ones(states.shape[:2], dtype=torch.bool, device=states.device)
-    return Trajectory(states, converged, steps, iterations=iterations, fallback=fallback)
+    return _Solved(states, steps, iterations, fallback)

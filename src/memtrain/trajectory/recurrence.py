@@ -146,8 +146,8 @@ class Recurrence:
         memory, inputs = fed.flatten(0, 1), self.inputs.flatten(0, 1)
 
         def column(direction: Tensor) -> Tensor:
-            _, change = torch.func.jvp(lambda m: self._update(m, inputs), (memory,), (direction.expand_as(memory),))
-            return cast(Tensor, change)
+            jvp = torch.func.jvp(lambda m: self._update(m, inputs), (memory,), (direction.expand_as(memory),))
+            return cast(Tensor, jvp[1])
 
         basis = torch.eye(size, dtype=fed.dtype, device=fed.device).view(size, 1, *fed.shape[2:])
         # Fused attention and cuDNN's recurrent kernels have no forward-mode derivative.
