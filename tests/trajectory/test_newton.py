@@ -146,6 +146,8 @@ def test_failing_samples_are_solved_by_another_way_and_others_are_not_touched(
     torch.testing.assert_close(trajectory.states, exact, rtol=1e-10, atol=1e-10)
     assert trajectory.fallback.tolist() == [way, way, Fallback.NONE]
     assert trajectory.converged.all()
+    updates = trajectory.iterations[:2]
+    assert (updates == iterations).all() if window is None else (updates > iterations).all()
     alone = newton(cell, start[2:], embeddings[2:], options)
     assert torch.equal(alone.states[0], trajectory.states[2])
     for of_newton, of_rollout in zip(
@@ -186,6 +188,17 @@ def test_failures_are_counted_in_the_log_and_success_is_silent(caplog: pytest.Lo
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         newton(cell, start[2:], embeddings[2:], EXACT)
+
+
+def test_a_sample_has_converged_if_its_residual_is_within_the_tolerance_and_not_otherwise() -> None:
+    cell = hard_cell(scale=0.5)
+    start, embeddings = (x[:1] for x in hard_problem())
+    recurrence = Recurrence.of(cell, embeddings)
+    guess = first_guess(recurrence, start, "zeros", None)
+    residual = iterate(recurrence, guess, start, NewtonOptions(tolerance=1e-300, maximum_iterations=3)).residual.item()
+    for tolerance, converged in ((residual, True), (0.99 * residual, False)):
+        attempt = iterate(recurrence, guess, start, NewtonOptions(tolerance=tolerance, maximum_iterations=3))
+        assert attempt.converged.item() is converged
 
 
 def test_an_iteration_that_makes_no_progress_stops_early() -> None:
