@@ -8,7 +8,7 @@ from memtrain.trajectory.scan import linear_recurrence
 
 BACKENDS = ["loop", "chunked", "blelloch"]
 LENGTHS = [1, 2, 17, 256, 1000]
-STRUCTURES = {"diagonal": (6,), "block-diagonal": (3, 2), "dense": (6,)}
+STRUCTURES = {"diagonal": (4,), "block-diagonal": (2, 2), "dense": (4,)}
 
 
 def problem(structure: str, length: int) -> list[Tensor]:
@@ -61,7 +61,7 @@ def test_every_backend_equals_the_loop_with_all_gradients(backend: str, structur
 @pytest.mark.parametrize("structure", STRUCTURES)
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_first_and_second_derivatives_pass_gradcheck(backend: str, structure: str) -> None:
-    variables = problem(structure, 5)
+    variables = [x[:1].detach().requires_grad_() for x in problem(structure, 5)]
     assert torch.autograd.gradcheck(lambda *v: linear_recurrence(*v, backend), variables)
     assert torch.autograd.gradgradcheck(lambda *v: linear_recurrence(*v, backend), variables, atol=1e-4)
 
