@@ -28,8 +28,10 @@ setup: $(READY)  ## make .venv with the tested versions, once
 demo: $(READY)  ## train SMT->DMT against BPTT on one long probe and compare (SEED=0; under 10 minutes on two cores)
 	$(BIN)/memtrain run experiments/demo/experiment.yaml --seeds $(SEED) --output $(DEMO)
 
-tensorboard: $(READY)  ## open the demo's runs in TensorBoard
-	$(BIN)/tensorboard --logdir $(DEMO)
+tensorboard: $(READY)  ## show the demo's runs in a browser
+	@test -d $(DEMO) || { echo "There is no $(DEMO) yet; run make demo SEED=$(SEED) first."; exit 1; }
+	@echo "Who is ahead, at what cost? Open http://localhost:6006/#custom_scalars"
+	$(BIN)/tensorboard --logdir $(DEMO) --port 6006
 
 bench: $(BENCH)  ## time it, beside the authors' code in a checkout (REFERENCE=path; under 30 minutes on two cores)
 	$(BIN)/python -m benchmarks $(if $(REFERENCE),--reference '$(REFERENCE)')

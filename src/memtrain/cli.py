@@ -7,7 +7,8 @@ import os
 import shlex
 import sys
 from argparse import RawDescriptionHelpFormatter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -52,7 +53,8 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def entry_point() -> None:
-    """The console script."""
+    """The console script; modules in the working directory can be named in YAML, as with `python -m memtrain`."""
+    sys.path.append(str(Path.cwd()))
     sys.exit(main())
 
 
@@ -118,21 +120,29 @@ def command_parser() -> SentenceParser:
 
 def stage(args: list[str]) -> int:
     """`memtrain fit|validate|test|predict`."""
-    from lightning.fabric.utilities.exceptions import MisconfigurationException
-
     from memtrain.fit import MemtrainCLI
 
-    try:
+    with one_sentence():
         MemtrainCLI(args)
+    return 0
+
+
+@contextmanager
+def one_sentence() -> Iterator[None]:
+    """Raise what Lightning has against a configuration as `ValueError`."""
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+    try:
+        yield
     except MisconfigurationException as error:
         raise ValueError(sentence(error)) from error
-    return 0
 
 
 def run(options: Namespace) -> int:
     """`memtrain run`."""
     from memtrain.compare import SEEDS_NEEDED, compare_directories
     from memtrain.experiment import launch_experiment, read_experiment, run_index, submit_experiment
+    from memtrain.files import require_folder
 
     experiment = read_experiment(
         options.file,
@@ -141,6 +151,7 @@ def run(options: Namespace) -> int:
         seeds=options.seeds and integers("--seeds", options.seeds),
     )
     directory = options.output or Path("runs", experiment.name)
+    require_folder("--output", directory)
     if options.dry_run and options.launcher != "slurm":
         raise ValueError(
             f"--dry-run is given, but --launcher is {options.launcher}; give --launcher slurm, or leave it out."
@@ -148,7 +159,8 @@ def run(options: Namespace) -> int:
     if options.index is not None:
         if options.launcher != "local":
             raise ValueError(f"--index is {options.index}, one run in this process; leave --launcher out.")
-        run_index(experiment, directory, options.index)
+        with one_sentence():
+            run_index(experiment, directory, options.index)
         return 0
     failures = 0
     if options.launcher == "slurm":
@@ -186,15 +198,21 @@ def integers(option: str, text: str) -> list[int]:
 def compare(options: Namespace) -> int:
     """`memtrain compare`."""
     from memtrain.compare import compare_directories
+    from memtrain.files import require_folder
 
+    if options.output is not None:
+        require_folder("--output", options.output)
     compare_directories(options.directories, output=options.output)
     return 0
 
 
 def generate(options: Namespace) -> int:
     """`memtrain generate`."""
+    from memtrain.files import require_folder
     from memtrain.generate import generate_samples
 
+    if options.output is not None:
+        require_folder("--output", options.output.parent)
     generate_samples(**{key: value for key, value in options.items() if key != "config"})
     return 0
 

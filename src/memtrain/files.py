@@ -10,6 +10,17 @@ from pathlib import Path
 from typing import Any
 
 
+def require_folder(option: str, folder: Path) -> None:
+    """Refuse a folder that cannot be made.
+
+    Raises:
+        ValueError: if it, or a folder above it, is a file.
+    """
+    taken = next((path for path in (folder, *folder.parents) if path.exists()), None)
+    if taken is not None and not taken.is_dir():
+        raise ValueError(f"{option} is {folder}, but {taken} is not a folder; name a folder that is or can be made.")
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file in one step."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -41,7 +41,14 @@ def sentence(error: BaseException) -> str:
         single = single.partition(" failed: ")[2]
     option = re.match(r'Parser key "([^"]+)":\s*', messages[0])
     single = single.removeprefix(option.group(0)) if option else single
+    if any(is_import(link) and str(link) in single for link in chain(error)):
+        single = f"{single.rstrip('.')}; name a class that can be imported from here, with its module."
     return f"{option.group(1)}: {single}" if option and option.group(1) not in single else single
+
+
+def is_import(error: BaseException) -> bool:
+    """Whether a module, or a name in a module, was not found."""
+    return isinstance(error, ImportError) or (isinstance(error, AttributeError) and str(error).startswith("module '"))
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
@@ -49,4 +56,4 @@ def chain(error: BaseException) -> Iterator[BaseException]:
     link: BaseException | None = error
     while link is not None:
         yield link
-        link = link.__cause__ or link.__context__
+        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)

@@ -71,12 +71,12 @@ def test_tensorboard_tabulates_a_run_with_its_results(finished: Path) -> None:
     events = EventAccumulator(str(finished / "smt_dmt" / "8" / "0")).Reload()
     content = events.summary_metadata["_hparams_/session_start_info"].plugin_data.content
     options = HParamsPluginData.FromString(content).session_start_info.hparams
-    assert {name: options[name].string_value for name in ("method", "stages")} == {
+    assert {name: option.string_value for name, option in options.items()} == {
         "method": "smt_dmt",
-        "stages": "smt dmt",
+        "seed": "0",
+        "length": "8",
+        "learning rates": "smt 0.001, dmt 0.001",
     }
-    assert options["length"].number_value == 8
-    assert options["dmt.learning_rate"].number_value == 1e-3
     result = read(finished, "dmt")
     (accuracy,) = events.Scalars("test/rollout/accuracy")
     assert accuracy.value == pytest.approx(result["evaluations"][0]["metrics"]["rollout/accuracy"])

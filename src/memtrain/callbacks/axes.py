@@ -13,19 +13,25 @@ COSTS = {
 }
 """TensorBoard folder -> the counter that is its axis."""
 
+
+def title(axis: str) -> str:
+    """`by_sequential_flops` as "by sequential FLOPs"."""
+    return axis.replace("_", " ").replace("flops", "FLOPs")
+
+
 LAYOUT = {
     "who is ahead, at what cost?": {
-        f"{metric} of the RNN alone, {axis.replace('_', ' ')}": ["Multiline", [f"{axis}/val/rollout/{metric}"]]
+        f"{metric} of the RNN alone, {title(axis)}": ["Multiline", [f"{axis}/val/rollout/{metric}"]]
         for metric in ("accuracy", "loss")
         for axis in COSTS
     },
     "how good is the teacher?": {
-        f"{metric} of the teacher, {axis.replace('_', ' ')}": ["Multiline", [f"{axis}/val/teacher/{metric}"]]
+        f"{metric} of the teacher, {title(axis)}": ["Multiline", [f"{axis}/val/teacher/{metric}"]]
         for metric in ("accuracy", "loss")
         for axis in COSTS
     },
     "does the RNN stay with its teacher?": {
-        f"relative drift, {axis.replace('_', ' ')}": ["Multiline", [f"{axis}/val/drift/relative"]] for axis in COSTS
+        f"relative drift, {title(axis)}": ["Multiline", [f"{axis}/val/drift/relative"]] for axis in COSTS
     },
 }
 """TensorBoard's tab "Custom Scalars"."""

@@ -21,8 +21,9 @@ class DriftCurve(Callback):
         if writer is None:
             return
         figure = Figure(figsize=(5, 3), layout="constrained")
-        axes = figure.add_subplot(xlabel="timestep t", ylabel="MSE(rollout, teacher)", ylim=(0, None))
+        axes = figure.add_subplot(xlabel="timestep t", ylabel="MSE(rollout, teacher)")
         axes.plot(values["curve"].cpu())
         axes.axhline(values["equilibrium"].item(), linestyle=":", color="grey", label="mean of the last quarter")
+        axes.set_ylim(bottom=0)
         axes.legend()
         writer.add_figure("drift/curve", figure, pl_module.counters.steps)

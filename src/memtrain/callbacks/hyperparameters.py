@@ -27,20 +27,22 @@ class Hyperparameters(Callback):
 
 
 def write_hyperparameters(
-    writer: SummaryWriter, options: Mapping[str, Any], metrics: Mapping[str, float], step: int
+    writer: SummaryWriter, options: Mapping[str, Any], metrics: Mapping[str, float | None], step: int
 ) -> None:
     """Write a row of the tab HParams, and its metrics as scalars, which the tab reads them from.
 
     Args:
         writer: of the run.
-        options: what was chosen; entries of entries get dotted names.
-        metrics: what came out.
+        options: what was chosen; entries of entries get dotted names. TensorBoard takes the columns of all runs from
+            one of them: those that are to be compared need the same names here, and in `metrics`.
+        metrics: what came out; None: nothing of this name did.
         step: optimiser steps until then.
     """
-    for summary in hparams(flat(options), dict(metrics)):
+    for summary in hparams(flat(options), dict.fromkeys(metrics, 0.0)):
         writer.file_writer.add_summary(summary)  # type: ignore[union-attr]
     for name, value in metrics.items():
-        writer.add_scalar(name, value, step)
+        if value is not None:
+            writer.add_scalar(name, value, step)
 
 
 def flat(options: Mapping[str, Any], prefix: str = "") -> dict[str, bool | int | float | str]:

@@ -233,13 +233,13 @@ def show_result(
         content: the result of the last of them.
         directory: folder of the experiment's results.
     """
-    options: dict[str, Any] = {"method": run.method, "stages": " ".join(plan.name for plan in plans), "seed": run.seed}
+    rates = {plan.name: plan.configuration["model"]["init_args"]["learning_rate"] for plan in plans}
+    options = {"method": run.method, "seed": str(run.seed)}
     if experiment.difficulty is not None:
-        options[experiment.difficulty.key] = run.difficulty
-    for plan in plans:
-        options[f"{plan.name}.learning_rate"] = plan.configuration["model"]["init_args"]["learning_rate"]
+        options[experiment.difficulty.key] = str(run.difficulty)
+    options["learning rates"] = ", ".join(f"{stage} {rate:g}" for stage, rate in rates.items())
     (own, *_), counters = content["evaluations"], content["counters"]
-    metrics = {f"{own['split']}/{name}": value for name, value in own["metrics"].items() if name in RESULTS}
+    metrics = {f"{own['split']}/{name}": own["metrics"].get(name) for name in RESULTS}
     metrics |= {f"cost/{name}": value for name, value in counters.items()}
     with SummaryWriter(directory / run.folder) as writer:
         write_hyperparameters(writer, options, metrics, counters["steps"])

@@ -176,8 +176,9 @@ def read_experiment(
         raise FileNotFoundError(f"There is no experiment file {file}; name one, as experiments/demo/experiment.yaml.")
     try:
         content = yaml.safe_load(file.read_text())
-    except yaml.YAMLError as error:
-        raise ValueError(f"{file} is no YAML file: {' '.join(str(error).split())}.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{file} is no YAML file ({reason}); name one, as experiments/demo/experiment.yaml.") from None
     if not isinstance(content, dict):
         raise ValueError(f"{file} is no experiment: it needs entries name, claim, data, stages, methods, budget.")
     for change in changes:

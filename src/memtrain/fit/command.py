@@ -4,24 +4,29 @@ import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import yaml
 from jsonargparse import Namespace
 from jsonargparse.typing import PositiveInt
+from lightning.fabric.plugins.environments import SLURMEnvironment
 from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 
 from memtrain import data, training
 from memtrain.callbacks import Axes, DriftCurve, Hyperparameters, MemoryGeometry, Samples
 from memtrain.checkpoints import load_checkpoint
 from memtrain.data import SequenceDataModule
+from memtrain.files import require_folder
 from memtrain.fit.predictions import PredictionTable
 from memtrain.fit.records import AtomicCheckpointIO, CostRecord, LastCheckpoint, MetricsTable, Timeline
 from memtrain.parsing import SentenceParser
 from memtrain.training import MemoryModule
 
+GPUS = {"gpu": (CUDAAccelerator, MPSAccelerator), "cuda": (CUDAAccelerator,), "mps": (MPSAccelerator,)}
 TRAINER_DEFAULTS = {
     "max_steps": 1000,
     "max_epochs": -1,  # training goes by steps
@@ -97,6 +102,8 @@ class MemtrainCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse, and refuse a linked value that was set by hand: it would be ignored."""
+        if isinstance(args, list):
+            check_files(args)
         self.config = parser.parse_args(args) if isinstance(args, list) else parser.parse_object(args)
         if "weights_only" in self.settings:
             self.settings.weights_only = True  # no checkpoint may carry code
@@ -155,16 +162,38 @@ class MemtrainCLI(LightningCLI):
         """The trainer, with the records that every run keeps."""
         options = self._get(self.config_init, "trainer")
         directory = self.directory or options.default_root_dir or self.new_directory()
+        require_folder("trainer.default_root_dir", Path(directory))
         kwargs["default_root_dir"] = directory
         if not self.record:
-            return super().instantiate_trainer(logger=False, enable_checkpointing=False, **kwargs)
+            return self.checked_trainer(logger=False, enable_checkpointing=False, **kwargs)
         kwargs["plugins"] = [*(options.plugins or []), AtomicCheckpointIO()]
         if options.logger in (None, True):
             # The first logger's folder is also where Lightning puts checkpoints and `config.yaml`.
             timeline = Timeline(self.events or directory, before=self.steps_before())
             kwargs["logger"] = [MetricsTable(directory), timeline]
         kwargs["callbacks"] = [*(options.callbacks or []), *self.callbacks, *self.records(options, directory)]
-        return super().instantiate_trainer(**kwargs)
+        return self.checked_trainer(**kwargs)
+
+    def checked_trainer(self, **kwargs: Any) -> Trainer:
+        """The trainer, if there is what it trains on, and it has as many processes as a cluster has started.
+
+        Raises:
+            ValueError: if not. With other processes, each would train alone and overwrite what the others write.
+        """
+        tasks = int(os.environ["SLURM_NTASKS"]) if SLURMEnvironment.detect() else None
+        remedy = "give sbatch and srun --nodes and --ntasks-per-node as trainer.num_nodes and trainer.devices."
+        if tasks is not None and tasks > 1 and "SLURM_NTASKS_PER_NODE" not in os.environ:
+            raise ValueError(f"SLURM has started {tasks} processes, but was not asked for so many a machine; {remedy}")
+        accelerator = self._get(self.config_init, "trainer").accelerator
+        needed = GPUS.get(accelerator, ())
+        if needed and not any(gpu.is_available() for gpu in needed):
+            raise ValueError(
+                f"trainer.accelerator is {accelerator}, but this machine, or this torch, has none; set it to cpu."
+            )
+        trainer = super().instantiate_trainer(**kwargs)
+        if tasks not in (None, trainer.world_size):
+            raise ValueError(f"SLURM has started {tasks} processes, but the trainer has {trainer.world_size}; {remedy}")
+        return trainer
 
     def records(self, options: Namespace, directory: Path) -> list[Callback]:
         """The callbacks that every run has, whatever its configuration lists."""
@@ -189,6 +218,26 @@ class MemtrainCLI(LightningCLI):
         names = [self.settings[part].class_path.rpartition(".")[2] for part in ("model", "data")]
         started = [datetime.now().strftime("%Y%m%d-%H%M%S"), os.environ.get("SLURM_JOB_ID", str(os.getpid()))]
         return Path("runs", self.subcommand or "fit", "-".join([*names, *started]))
+
+
+def check_files(words: Sequence[str]) -> None:
+    """Refuse a `--config` file that holds no configuration.
+
+    Raises:
+        ValueError: naming the file, which jsonargparse does not.
+    """
+    options = [*words, ""]
+    for word, following in pairwise(options):
+        option, _, value = word.partition("=")
+        file = Path(value or following)
+        if option not in ("--config", "-c") or not file.is_file():
+            continue
+        try:
+            content = yaml.safe_load(file.read_text())
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ValueError(f"--config is {file}, which is no YAML file ({' '.join(str(error).split())}).") from None
+        if not isinstance(content, dict):
+            raise ValueError(f"--config is {file}, which has no entries; it needs model, data or trainer.")
 
 
 def linked_seed(part: str, seed: int, options: Namespace) -> int:

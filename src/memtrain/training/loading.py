@@ -3,17 +3,18 @@
 from pathlib import Path
 from typing import Any
 
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentError, ArgumentParser
 
 from memtrain.checkpoints import load_checkpoint
 from memtrain.data import SequenceDataModule
+from memtrain.parsing import sentence
 from memtrain.training.base import MemoryModule
 
 
 def load_module(path: str | Path) -> MemoryModule:
     """The LightningModule of a checkpoint, in evaluation mode; see `load_checkpoint` for what is raised."""
     checkpoint = load_checkpoint(path)
-    module = _rebuild(MemoryModule, checkpoint["memtrain"]["class_path"], checkpoint["hyper_parameters"])
+    module = _rebuild(MemoryModule, path, checkpoint["memtrain"]["class_path"], checkpoint["hyper_parameters"])
     module.load_state_dict(checkpoint["state_dict"])
     module.on_load_checkpoint(checkpoint)
     return module.eval()
@@ -29,14 +30,19 @@ def load_datamodule(path: str | Path) -> SequenceDataModule:
     class_path = checkpoint["memtrain"]["data_class_path"]
     if class_path is None:
         raise ValueError(f"The checkpoint {path} was trained without a data module, so its data is not known.")
-    return _rebuild(SequenceDataModule, class_path, checkpoint["datamodule_hyper_parameters"])
+    return _rebuild(SequenceDataModule, path, class_path, checkpoint["datamodule_hyper_parameters"])
 
 
-def _rebuild(base: type, class_path: str, hyper_parameters: dict[str, Any]) -> Any:
-    """An instance of `class_path`, a subclass of `base`, with the recorded options."""
+def _rebuild(base: type, path: str | Path, class_path: str, hyper_parameters: dict[str, Any]) -> Any:
+    """An instance of `class_path`, a subclass of `base`, with the options that the checkpoint `path` records."""
     init_args = {key: value for key, value in hyper_parameters.items() if not key.startswith("_")}
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(base, "object")
-    return parser.instantiate(
-        parser.parse_object({"object": {"class_path": class_path, "init_args": init_args}})
-    ).object
+    try:
+        options = parser.parse_object({"object": {"class_path": class_path, "init_args": init_args}})
+    except ArgumentError as error:
+        raise ValueError(
+            f"The checkpoint {path} was written by {class_path}, which is not here as it was then ({sentence(error)}); "
+            "start memtrain where that class can be imported."
+        ) from None
+    return parser.instantiate(options).object

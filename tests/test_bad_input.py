@@ -1,0 +1,347 @@
+"""Bad input of every kind: one sentence that names option, value and remedy; no traceback; nothing lost."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import torch
+
+from memtrain.cli import main
+from memtrain.training import BPTTModule
+
+CONF = Path(__file__).parent / "conf"
+EXPERIMENT = str(CONF / "experiment.yaml")
+
+
+class BlindModule(BPTTModule):
+    """A user's stage that forgot to take the vocabulary size."""
+
+    def __init__(self, learning_rate: float = 1e-3) -> None:
+        super().__init__(vocabulary_size=9, learning_rate=learning_rate)
+
+
+def configs(*names: str) -> list[str]:
+    """Files of tests/conf."""
+    return [word for name in names for word in ("--config", str(CONF / f"{name}.yaml"))]
+
+
+def fit(*more: str, stage: str = "bptt", data: str = "retrieval") -> Callable[[Path], list[str]]:
+    """`memtrain fit` into a new folder; `{}` in a word stands for the folder of the case."""
+    words = ["fit", *configs("trainer", stage, data), "--trainer.default_root_dir={}/new", *more]
+    return lambda folder: [word.replace("{}", str(folder)) for word in words]
+
+
+def words(*given: str) -> Callable[[Path], list[str]]:
+    """A command line; `{}` stands for the folder of the case."""
+    return lambda folder: [word.replace("{}", str(folder)) for word in given]
+
+
+def run(*more: str, file: str = EXPERIMENT) -> Callable[[Path], list[str]]:
+    """`memtrain run` into a new folder."""
+    return words("run", file, "--output", "{}/new", *more)
+
+
+def changed(*changes: str) -> Callable[[Path], list[str]]:
+    """`memtrain run --set ...`."""
+    return run(*(word for change in changes for word in ("--set", change)))
+
+
+def generate(*more: str, stage: str = "bptt") -> Callable[[Path], list[str]]:
+    """`memtrain generate` from a sound checkpoint."""
+    return words("generate", "--checkpoint", f"{{}}/{stage}/checkpoints/last.ckpt", *more)
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is wrong.
+
+    Args:
+        command: the command line, given the folder of the case.
+        said: parts of the sentence: option, value and remedy.
+        files: text files that are there.
+        environment: variables of the environment.
+    """
+
+    command: Callable[[Path], list[str]]
+    said: tuple[str, ...]
+    files: dict[str, str] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+SLURM = {"SLURM_JOB_ID": "7", "SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_NODEID": "0"}
+COMMAND_LINE = {
+    "no such command": Case(words("dance"), ("dance", "fit", "run")),
+    "run what?": Case(words("run"), ("file", "required")),
+    "abbreviated option": Case(run("--job", "2"), ("--job",)),
+    "seeds that are no numbers": Case(run("--seeds", "a,b"), ("--seeds is a,b", "for example 0,1,2")),
+    "a seed twice": Case(run("--seeds", "0,0"), ("seeds has 0 twice", "leave one out")),
+    "unknown method": Case(run("--methods", "gpt"), ("--methods names gpt", "smt_dmt, bptt")),
+    "no job at a time": Case(run("--jobs", "0"), ("--jobs is 0", "choose for example 2")),
+    "jobs in words": Case(run("--jobs", "two"), ("jobs", "two", "int")),
+    "index beyond the runs": Case(run("--index", "9"), ("--index is 9", "runs 0 to 1")),
+    "index on a cluster": Case(run("--index", "0", "--launcher", "slurm"), ("--index is 0", "leave --launcher out")),
+    "dry run here": Case(run("--dry-run"), ("--dry-run", "--launcher is local", "give --launcher slurm")),
+    "unknown launcher": Case(run("--launcher", "pbs"), ("launcher", "pbs", "slurm")),
+    "no cluster here": Case(
+        run("--launcher", "slurm"), ("--launcher is slurm", "--dry-run"), environment={"PATH": "/nowhere"}
+    ),
+    "change without value": Case(changed("budget"), ("--set budget", "write KEY=VALUE")),
+    "output is a file": Case(
+        words("run", EXPERIMENT, "--output", "{}/taken"),
+        ("--output is ", "taken is not a folder", "name a folder"),
+        {"taken": "mine"},
+    ),
+    "compare nowhere": Case(words("compare", "{}/nowhere"), ("nowhere", "name one that")),
+    "compare nothing": Case(words("compare", "{}"), ("has no finished stage", "run an experiment into it first")),
+    "generate from what?": Case(words("generate", "--prompt", "1"), ("checkpoint", "required")),
+    "no samples": Case(generate("--samples", "0"), ("--samples is 0", "at least 1")),
+    "no length": Case(generate("--length", "0", "--prompt", "1"), ("--length is 0", "at least 1")),
+    "cold below zero": Case(
+        generate("--temperature", "-1", "--prompt", "1"), ("temperature is -1", "1 draws as learned")
+    ),
+    "prompt of other tokens": Case(generate("--prompt", "1 99"), ("'1 99'", "numbers from 0 to 8", '"1 0 1"')),
+    "probe without prompt": Case(generate(), ("Retrieval cannot start by itself", "give a --prompt")),
+    "output below a file": Case(
+        generate("--prompt", "1", "--output", "{}/taken/a.txt"),
+        ("--output is ", "taken is not a folder", "name a folder"),
+        {"taken": "mine"},
+    ),
+}
+OPTIONS = {
+    "misspelt option": Case(fit("--model.learning_rat=1"), ("Option 'learning_rat' is not accepted",)),
+    "misspelt trainer option": Case(fit("--trainer.max_step=3"), ("--trainer.max_step",)),
+    "wrong type": Case(fit("--model.learning_rate=fast"), ("learning_rate", "fast", "float")),
+    "sequence too short": Case(fit("--data.length=1"), ("data.length is 1", "must be at least 4")),
+    "empty batch": Case(fit("--data.batch_size=0"), ("data.batch_size is 0", "choose for example 32")),
+    "no width": Case(fit("--model.network.width=0"), ("network.width is 0", "must be at least 1")),
+    "no context": Case(
+        fit("--model.network.context_length=0"), ("network.context_length is 0", "or null for everything")
+    ),
+    "odd head": Case(fit("--model.network.head_dimension=3"), ("head_dimension is 3", "choose 4")),
+    "gated cell with rms": Case(
+        fit("--model.network.cell=memtrain.networks.cells.GRUCell"),
+        ("network.memory_normalization is rms", "set it to tanh"),
+    ),
+    "linked vocabulary": Case(fit("--model.vocabulary_size=9"), ("vocabulary_size is 9", "leave it out")),
+    "linked seed of the model": Case(fit("--model.seed=3"), ("model.init_args.seed is 3", "leave it out")),
+    "linked seed of the data": Case(fit("--data.seed=3"), ("data.init_args.seed is 3", "leave it out")),
+    "seed in words": Case(fit("--seed_everything=lucky"), ("seed_everything", "lucky", "int")),
+    "never a checkpoint": Case(fit("--checkpoint_every=0"), ("checkpoint_every", "0", ">0")),
+    "no step": Case(fit("--trainer.max_steps=0"), ("trainer.max_steps is 0", "choose for example 1000")),
+    "unknown accelerator": Case(fit("--trainer.accelerator=abacus"), ("abacus", "cpu")),
+    "unknown precision": Case(fit("--trainer.precision=7"), ("trainer.precision", "7", "32, 16")),
+    "unknown module": Case(
+        fit("--model=memtrain.training.Nothing"),
+        ("model", "'memtrain.training' has no attribute 'Nothing'", "name a class"),
+    ),
+    "module without vocabulary": Case(
+        words("fit", *configs("retrieval"), f"--model={__name__}.BlindModule"),
+        ("BlindModule has no option vocabulary_size", "take it in the constructor"),
+    ),
+    "unknown cell": Case(fit("--model.network.cell=my.Cell"), ("model", "No module named 'my'", "name a class")),
+    "missing configuration": Case(fit("--config=nowhere.yaml"), ("nowhere.yaml",)),
+    "configuration of another kind": Case(
+        fit("--config={}/list.yaml"),
+        ("--config is ", "list.yaml", "it needs model, data or trainer"),
+        {"list.yaml": "[1, 2]"},
+    ),
+    "broken configuration": Case(
+        fit("--config={}/broken.yaml"),
+        ("--config is ", "broken.yaml", "is no YAML file", "line 1, column 14"),
+        {"broken.yaml": "model: {a: [1"},
+    ),
+    "run folder is a file": Case(
+        fit("--trainer.default_root_dir={}/taken"), ("trainer.default_root_dir is ", "name a folder"), {"taken": "mine"}
+    ),
+    "truncation of nothing": Case(fit("--model.truncation=0"), ("truncation is 0", "set it to null")),
+    "stride beyond the rollout": Case(
+        fit("--model.label_stride=9", "--model.rollout_length=[4]"), ("label_stride is 9", "rollout_length")
+    ),
+}
+EXPERIMENTS = {
+    "missing file": Case(run(file="{}/no.yaml"), ("There is no experiment file", "name one")),
+    "file is a folder": Case(run(file="{}"), ("There is no experiment file", "name one")),
+    "file of bytes": Case(run(file="{}/bptt/checkpoints/last.ckpt"), ("last.ckpt is no YAML file", "name one")),
+    "broken file": Case(run(file="{}/b.yaml"), ("b.yaml is no YAML file",), {"b.yaml": "name: [tiny"}),
+    "file of a list": Case(run(file="{}/l.yaml"), ("l.yaml is no experiment: it needs",), {"l.yaml": "- name"}),
+    "unknown entry": Case(changed("budgets.steps=3"), ("budgets",)),
+    "two budgets": Case(changed("budget.seconds=3"), ("budget", "exactly one of seconds and steps")),
+    "no budget": Case(changed("budget.steps=0"), ("budget is 0", "must be more than 0")),
+    "unknown stage": Case(changed("methods.bptt=[bpttt]"), ("methods.bptt names bpttt", "smt, dmt, bptt")),
+    "a stage from nothing": Case(
+        changed("methods={late: [dmt]}"), ("methods.late begins with dmt", "put a stage before")
+    ),
+    "misspelt option of a stage": Case(
+        changed("stages.smt.model.init_args.learning_rat=1"), ("stages.smt", "learning_rat")
+    ),
+    "seed of a stage": Case(changed("stages.smt.model.init_args.seed=7"), ("stages.smt", "seed is 7", "leave it out")),
+    "misspelt option of the data": Case(changed("data.init_args.colour=red"), ("colour",)),
+    "folder as name": Case(changed("name=../elsewhere"), ("name has '../elsewhere'", "use letters")),
+    "other tokens": Case(
+        changed("data={class_path: memtrain.data.ModularArithmetic}", "difficulty={key: modulus, values: [8]}"),
+        ("evaluation.difficulties has 12", "leave it out"),
+    ),
+    "no time on the cluster": Case(changed("slurm.hours=0"), ("slurm.hours is 0", "for example 4")),
+    "memory without number": Case(changed("slurm.memory=much"), ("slurm.memory is much", "for example 16G")),
+    "sbatch option of two lines": Case(changed("slurm.partition='a b'"), ("slurm has 'a b'", "leave out spaces")),
+    "unknown devices on the cluster": Case(
+        run("--launcher", "slurm", "--dry-run", "--set", "trainer.accelerator=auto"),
+        ("trainer.accelerator is auto", "set cpu or gpu"),
+    ),
+}
+TEXT = "--data=memtrain.data.TextDataModule"
+RASTER = "--data=memtrain.data.RasterDataModule"
+CACHE = "--data.cache_folder={}/cache"
+DATA = {
+    "missing path": Case(
+        fit(TEXT, "--data.path={}/none", data="digits"), ("data.path is ", "does not exist", "give a file")
+    ),
+    "file without text": Case(
+        fit(TEXT, "--data.path={}/a.bin", CACHE, data="digits"),
+        ("data.path is ", "holds no", "give such"),
+        {"a.bin": "x"},
+    ),
+    "text too short": Case(
+        fit(TEXT, "--data.path={}/a.txt", "--data.length=64", CACHE, data="digits"),
+        ("data.length is 64", "choose a smaller data.length"),
+        {"a.txt": "Too short for a window."},
+    ),
+    "damaged table": Case(
+        fit(TEXT, "--data.path={}/a.parquet", CACHE, data="digits"),
+        ("a.parquet is not a readable .parquet file", "repair or remove it"),
+        {"a.parquet": "PAR1 not really"},
+    ),
+    "damaged images": Case(
+        fit("--data.path={}/digits", CACHE, data="digits"),
+        ("train-images-idx3-ubyte is not a readable IDX file", "fetch it again"),
+        {"digits/train-images-idx3-ubyte": "no magic"},
+    ),
+    "folder without images": Case(
+        fit("--data.path={}/empty", CACHE, data="digits"),
+        ("data.path is ", "holds no images", "give a folder"),
+        {"empty/a": ""},
+    ),
+    "nothing to decode": Case(fit("--data.symbols=0"), ("data.symbols is 0", "choose")),
+    "too few rows for two splits": Case(
+        fit("--data=memtrain.data.Parity", "--data.length=5"), ("data.length is 5", "choose a larger data.length")
+    ),
+}
+CHECKPOINTS = {
+    "no source": Case(fit("--model.init_from={}/no.ckpt"), ("no.ckpt does not exist", "give the path")),
+    "source with other tokens": Case(
+        fit("--model.init_from={}/smt/checkpoints/last.ckpt", "--model.network=null", "--data.symbols=5"),
+        ("init_from is ", "trained on 9 tokens", "data have 6"),
+    ),
+    "source with another network": Case(
+        fit("--model.init_from={}/smt/checkpoints/last.ckpt", "--model.network.width=32"),
+        ("network.width is 16", "here it is 32", "leave out `network`"),
+    ),
+    "dmt from nothing": Case(fit(stage="dmt"), ("init_from is null", "give a checkpoint of an earlier stage")),
+    "dmt without a teacher": Case(
+        fit("--model.init_from={}/bptt/checkpoints/last.ckpt", stage="dmt"), ("without teacher", "give one of stage")
+    ),
+    "continue from a file": Case(
+        fit("--ckpt_path={}/bptt/checkpoints/last.ckpt"), ("ckpt_path is ", "fit takes only last", "model.init_from")
+    ),
+    "continue nothing": Case(fit("--ckpt_path=last"), ("last.ckpt does not exist", "give the path")),
+    "test what?": Case(
+        words("test", *configs("trainer", "bptt", "retrieval")), ("ckpt_path is missing", "give its file")
+    ),
+    "test as another stage": Case(
+        words("test", *configs("trainer", "smt", "retrieval"), "--ckpt_path={}/bptt/checkpoints/last.ckpt"),
+        ("ckpt_path is ", "BPTTModule", "name that one"),
+    ),
+    "generate from a teacher": Case(generate(stage="teacher"), ("has no RNN", "give a checkpoint of stage")),
+    "truncated": Case(
+        words("generate", "--checkpoint={}/cut.ckpt"),
+        ("cut.ckpt", "was not loaded"),
+        {"cut.ckpt": "PK\x03\x04"},
+    ),
+    "class that is gone": Case(
+        words("generate", "--checkpoint={}/gone.ckpt", "--prompt", "1"),
+        ("gone.ckpt", "mine.Gone", "where that class can be imported"),
+    ),
+}
+ENVIRONMENT = {
+    "no GPU": Case(
+        fit("--trainer.accelerator=gpu"),
+        ("trainer.accelerator is gpu", "set it to cpu"),
+        environment={"CUDA_VISIBLE_DEVICES": ""},
+    ),
+    "no GPU for a run": Case(
+        run("--index", "1", "--set", "trainer.accelerator=gpu"),
+        ("trainer.accelerator is gpu", "set it to cpu"),
+        environment={"CUDA_VISIBLE_DEVICES": ""},
+    ),
+    "tasks without --ntasks-per-node": Case(
+        fit(),
+        ("SLURM has started 2", "give sbatch and srun", "--ntasks-per-node"),
+        environment=SLURM | {"SLURM_NTASKS": "2"},
+    ),
+    "more tasks than devices": Case(
+        fit(),
+        ("SLURM has started 2", "trainer.devices", "--ntasks-per-node"),
+        environment=SLURM | {"SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2"},
+    ),
+}
+CASES = COMMAND_LINE | OPTIONS | EXPERIMENTS | DATA | CHECKPOINTS | ENVIRONMENT
+
+
+@pytest.fixture(scope="module")
+def stages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Checkpoints of the stages teacher, smt and bptt, of one step each, and one of a class that is gone."""
+    folder = tmp_path_factory.mktemp("stages")
+    for stage in ("teacher", "smt", "bptt"):
+        trained = ["--trainer.max_steps=1", "--trainer.limit_val_batches=0", "--trainer.logger=false"]
+        assert main([*fit(*trained, stage=stage)(folder), f"--trainer.default_root_dir={folder / stage}"]) == 0
+    checkpoint = torch.load(folder / "bptt" / "checkpoints" / "last.ckpt", weights_only=True)
+    checkpoint["memtrain"]["class_path"] = "mine.Gone"
+    torch.save(checkpoint, folder / "gone.ckpt")
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """All files below a folder."""
+    return {str(file.relative_to(folder)): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_bad_input_is_refused_in_one_sentence_and_nothing_is_lost(
+    name: str, stages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    case = CASES[name]
+    for stage in stages.iterdir():
+        (tmp_path / stage.name).symlink_to(stage)
+    for file, content in case.files.items():
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_text(content)
+    for variable, value in case.environment.items():
+        monkeypatch.setenv(variable, value)
+    monkeypatch.chdir(tmp_path)
+    before = contents(tmp_path) | contents(stages)
+    capsys.readouterr()
+    status = main(case.command(tmp_path))
+    shown = capsys.readouterr().err
+    assert status in (1, 2)
+    assert "Traceback" not in shown
+    (sentence,) = [line for line in shown.splitlines() if line.startswith("memtrain: ")]
+    assert not [part for part in case.said if part not in sentence], sentence
+    assert shown.rstrip().endswith(sentence)
+    after = contents(tmp_path) | contents(stages)
+    assert {file: after.get(file) for file in before} == before
+    assert not list(tmp_path.glob("new/**/*.ckpt"))
+
+
+@pytest.mark.parametrize("name", ["no such command", "broken file"])
+def test_a_process_ends_with_the_same_sentence_alone(name: str, stages: Path, tmp_path: Path) -> None:
+    case = CASES[name]
+    for file, content in case.files.items():
+        (tmp_path / file).write_text(content)
+    command = [sys.executable, "-m", "memtrain", *case.command(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120)
+    assert done.returncode in (1, 2)
+    assert done.stderr.startswith("memtrain: ")
+    assert done.stderr.count("\n") == 1
