@@ -6,7 +6,7 @@ from typing import Any, cast
 from torch import nn
 
 from memtrain.networks import RNN, Teacher
-from memtrain.networks.transformer import Block, Transformer
+from memtrain.networks.transformer import Transformer
 
 Work = dict[str, Any]
 """What a side works with: sizes, batch, lengths, `terms` (of the loss that trains) and trained `parameters`."""
@@ -23,7 +23,7 @@ def our_work(teacher: Teacher | None, rnn: RNN, **rest: Any) -> Work:
     stacks |= {"decoder": cast(Transformer, rnn.readout.transformer)}
     sizes: Work = {}
     for name, stack in stacks.items():
-        attention = cast(Block, stack.blocks[0]).attention
+        attention = stack.blocks[0].attention
         sizes |= {
             f"{name} layers": len(stack.blocks),
             f"{name} heads": attention.heads,

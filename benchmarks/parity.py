@@ -13,7 +13,7 @@ from benchmarks.theirs import Networks, bptt_loss, dmt_loss, smt_loss
 from memtrain.batch import SequenceBatch
 from memtrain.networks import RNN, Teacher
 from memtrain.networks.teacher import Decoder
-from memtrain.networks.transformer import Block, Transformer
+from memtrain.networks.transformer import Transformer
 from memtrain.training import BPTTModule
 
 TOLERANCE = 1e-4
@@ -26,8 +26,7 @@ BIDIRECTIONAL: dict[str, Any] = {"attention": "bidirectional", "register_positio
 @torch.no_grad()
 def carry_stack(theirs: Any, ours: Transformer) -> None:
     """Copy an x-transformers stack, whose gains are stored without their offset."""
-    for i, module in enumerate(ours.blocks):
-        block = cast(Block, module)
+    for i, block in enumerate(ours.blocks):
         (norm, *_), attention, _ = theirs.layers[2 * i]
         block.attention_norm.weight.copy_(norm.g + float(norm.unit_offset))
         block.attention.qkv.weight.copy_(

@@ -4,12 +4,10 @@ Operations that are independent over batch, timestep or token count once; a back
 forward pass. This is what no amount of parallel hardware could shorten, not the work that is done.
 """
 
-from typing import cast
-
 from torch import nn
 
 from memtrain.networks import RNN, Teacher
-from memtrain.networks.transformer import Block, Transformer
+from memtrain.networks.transformer import Transformer
 
 
 def forward_flops(module: nn.Module, keys: int = 1) -> int:
@@ -23,7 +21,7 @@ def forward_flops(module: nn.Module, keys: int = 1) -> int:
         keys: tokens S that each token attends to in the module's Transformers.
     """
     if isinstance(module, Transformer):
-        block = cast(Block, module.blocks[0])
+        block = module.blocks[0]
         parameters = sum(p.numel() for p in block.parameters())
         return len(module.blocks) * (2 * parameters + 4 * keys * block.attention.inner)
     own = 2 * sum(p.numel() for p in module.parameters(recurse=False))

@@ -6,7 +6,6 @@ from torch import Tensor
 from memtrain.networks.rnn import RNN
 
 
-@torch.no_grad()
 def generate_tokens(
     rnn: RNN, prompt: Tensor, length: int, temperature: float = 1.0, generator: torch.Generator | None = None
 ) -> Tensor:
@@ -27,17 +26,18 @@ def generate_tokens(
     """
     if temperature < 0:
         raise ValueError(f"temperature is {temperature}, but must be at least 0; 1 draws as learned.")
-    memory = None
-    for token in prompt.unbind(1):
-        logits, memory = rnn.stream(token, memory)
     drawn: list[Tensor] = []
-    while len(drawn) < length:
-        if temperature == 0:
-            token = logits.argmax(-1)
-        else:
-            # Drawn on the CPU, so that a seed gives the same tokens on every device.
-            odds = (logits.float() / temperature).softmax(-1).cpu()
-            token = torch.multinomial(odds, 1, generator=generator).squeeze(1).to(prompt.device)
-        drawn.append(token)
-        logits, memory = rnn.stream(token, memory)
+    with torch.inference_mode():
+        stream, memory = rnn.prepared(), None
+        for token in prompt.unbind(1):
+            logits, memory = stream(token, memory)
+        while len(drawn) < length:
+            if temperature == 0:
+                token = logits.argmax(-1)
+            else:
+                # Drawn on the CPU, so that a seed gives the same tokens on every device.
+                odds = (logits.float() / temperature).softmax(-1).cpu()
+                token = torch.multinomial(odds, 1, generator=generator).squeeze(1).to(prompt.device)
+            drawn.append(token)
+            logits, memory = stream(token, memory)
     return torch.stack(drawn, dim=1)

@@ -1,11 +1,17 @@
 """The RNN: token embedding, cell and readout. It runs alone, from the first token on, without any teacher."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
+from memtrain.networks.cells.base import Update
 from memtrain.networks.memory import InitialMemory
 from memtrain.networks.options import NetworkOptions
 from memtrain.networks.teacher import Decoder
+
+Stream = Callable[[Tensor, Tensor | None], tuple[Tensor, Tensor]]
+"""`RNN.stream`: a token and the memory before it to logits and the memory after it."""
 
 
 class LinearReadout(nn.Module):
@@ -23,6 +29,10 @@ class LinearReadout(nn.Module):
     def forward(self, memory: Tensor) -> Tensor:
         """`[..., K, D]` to `[..., 1, V]`, as `Decoder` without future tokens."""
         return self.logits(memory.flatten(-2)).unsqueeze(-2)
+
+    def prepared(self) -> Callable[[Tensor], Tensor]:
+        """As `Decoder.prepared`."""
+        return self.forward
 
 
 class RNN(nn.Module):
@@ -45,7 +55,7 @@ class RNN(nn.Module):
             learned=options.initial_memory == "learned",
         )
         self.cell = options.cell(options.width, options.memory_tokens, options.memory_normalization)
-        self.readout: nn.Module = (
+        self.readout: Decoder | LinearReadout = (
             Decoder(options, vocabulary_size)
             if options.readout == "decoder"
             else LinearReadout(options, vocabulary_size)
@@ -87,6 +97,16 @@ class RNN(nn.Module):
         Returns:
             Logits of `y_t`, `[B, V]`, and the memory `m_t`, `[B, K, D]`.
         """
+        return self._take_in(self.cell.step, self.readout, token, memory)
+
+    def prepared(self) -> Stream:
+        """`stream` for many tokens with the same weights: the same, and faster."""
+        update, readout = self.cell.prepared(), self.readout.prepared()
+        return lambda token, memory: self._take_in(update, readout, token, memory)
+
+    def _take_in(
+        self, update: Update, readout: Callable[[Tensor], Tensor], token: Tensor, memory: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         memory = self.initial_memory(len(token)) if memory is None else memory
-        memory = self.step(memory, self.embedding(token))
-        return self.read(memory), memory
+        memory = update(memory, self.embedding(token))
+        return readout(memory).squeeze(-2), memory

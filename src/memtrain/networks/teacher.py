@@ -1,11 +1,14 @@
 """The teacher: an encoder that says what the memory of a past should be, and a decoder that makes it predictive."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from memtrain.networks.memory import normalize_memory
 from memtrain.networks.options import NetworkOptions
+from memtrain.networks.prepared import PreparedTransformer
 from memtrain.networks.transformer import KeysValues, Outputs, Transformer
 
 REGISTERS_PER_PASS = 64
@@ -36,8 +39,8 @@ class ShortConvolution(nn.Module):
 class Encoder(nn.Module):
     """The encoder E: context tokens and K register tokens -> the registers' outputs, normalised, are `m_t`.
 
-    Each token carries its timestamp (rotary); the registers of timestep t stand at position t + 1 (or from there on) and
-    attend to the tokens `<= t` and to each other (method: section 2).
+    Each token carries its timestamp (rotary); the registers of timestep t stand at position t + 1 (or from there on)
+    and attend to the tokens `<= t` and to each other (method: section 2).
 
     Args:
         options: sizes and switches of the networks.
@@ -176,6 +179,13 @@ class Decoder(nn.Module):
             mask = (positions <= positions[:, None]) | ((positions < k) & (positions[:, None] < k))
         outputs: Outputs = slice(k - 1, None) if wanted is None else wanted + (k - 1)
         return self.logits(self.transformer(tokens, positions, mask, causal=mask is None, outputs=outputs))
+
+    def prepared(self) -> Callable[[Tensor], Tensor]:
+        """The readout g for many calls with the same weights, `[B, K, D]` to `[B, 1, V]`."""
+        positions = torch.arange(self.memory_tokens, device=self.logits.weight.device)
+        last, causal = slice(self.memory_tokens - 1, None), not self.full_memory_attention
+        stack = PreparedTransformer(self.transformer, positions, outputs=last, causal=causal)
+        return lambda memory: self.logits(stack(memory))
 
 
 class Teacher(nn.Module):

@@ -5,6 +5,8 @@ pre-norm blocks, RMSNorm with gain, queries, keys and values without bias, rotar
 GELU feed-forward four times as wide, one norm at the end.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -100,26 +102,31 @@ class Attention(nn.Module):
         return rotate(heads.view(*heads.shape[:-1], 1, self.heads, -1), rotary[..., :1, :, :]).squeeze(-3)
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, causal: bool = False) -> Tensor:
-        """Attend from some tokens to others.
+        """See `attention`; the heads joined again: `[..., P, D]`."""
+        return self.out(attention(q, k, v, mask, causal))
 
-        Args:
-            q: queries `[..., P, H, d]`.
-            k: keys `[..., S, H, d]`.
-            v: values `[..., S, H, d]`.
-            mask: bool, broadcastable to `[..., P, S]`; True where attention is allowed; None: everywhere.
-            causal: each token attends to itself and earlier ones; then `mask` must be None, and P = S.
 
-        Returns:
-            `[..., P, D]`.
-        """
-        if q.device.type == "cpu" and k.shape[-3] <= FEW_TOKENS and mask is None and not causal:
-            return self.out(attend_few(q, k, v).flatten(-2))
-        batch = q.shape[:-3]
-        q, k, v = (part.flatten(0, -4).transpose(1, 2) for part in (q, k, v))  # [batch, H, S, d]
-        if mask is not None and mask.dim() > 2:
-            mask = mask.expand(*batch, *mask.shape[-2:]).flatten(0, -3).unsqueeze(1)
-        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
-        return self.out(attended.transpose(1, 2).flatten(2).unflatten(0, batch))
+def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, causal: bool = False) -> Tensor:
+    """`softmax(q k^T / sqrt(d)) v` of each head.
+
+    Args:
+        q: queries `[..., P, H, d]`.
+        k: keys `[..., S, H, d]`.
+        v: values `[..., S, H, d]`.
+        mask: bool, broadcastable to `[..., P, S]`; True where attention is allowed; None: everywhere.
+        causal: each token attends to itself and earlier ones; then `mask` must be None, and P = S.
+
+    Returns:
+        `[..., P, H * d]`.
+    """
+    if q.device.type == "cpu" and k.shape[-3] <= FEW_TOKENS and mask is None and not causal:
+        return attend_few(q, k, v).flatten(-2)
+    batch = q.shape[:-3]
+    q, k, v = (part.flatten(0, -4).transpose(1, 2) for part in (q, k, v))  # [batch, H, S, d]
+    if mask is not None and mask.dim() > 2:
+        mask = mask.expand(*batch, *mask.shape[-2:]).flatten(0, -3).unsqueeze(1)
+    attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
+    return attended.transpose(1, 2).flatten(2).unflatten(0, batch)
 
 
 def attend_few(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -193,7 +200,8 @@ class Transformer(nn.Module):
         if rotary_dimensions is None:
             rotary_dimensions = min(head_dimension, max(head_dimension // 2, 32))
         self.rotary = Rotary(head_dimension, rotary_dimensions)
-        self.blocks = nn.ModuleList(Block(width, heads, head_dimension) for _ in range(layers))
+        blocks = nn.ModuleList(Block(width, heads, head_dimension) for _ in range(layers))
+        self.blocks: Sequence[Block] = blocks  # type: ignore[assignment]  # torch does not say what a list holds
         self.norm = nn.RMSNorm(width, eps=1e-12)
 
     def forward(
@@ -226,13 +234,8 @@ class Transformer(nn.Module):
         last = self.blocks[-1]
         normalized = last.attention_norm(x)
         k, v = last.attention.project_keys(normalized, rotary)
-        if isinstance(outputs, slice):
-            q = last.attention.project_queries(normalized[..., outputs, :], rotary[..., outputs, :, :, :])
-        else:
-            turns = rotary.flatten(-3)
-            q = last.attention.project_queries(
-                select(normalized, outputs), select(turns, outputs).unflatten(-1, rotary.shape[-3:])
-            )
+        turns = select(rotary.flatten(-3), outputs).unflatten(-1, rotary.shape[-3:])
+        q = last.attention.project_queries(select(normalized, outputs), turns)
         mask = _rows(mask, causal, outputs, x.shape[-2], x.device)
         return self.norm(last.update(select(x, outputs), q, k, v, mask))
 

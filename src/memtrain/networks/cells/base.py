@@ -1,11 +1,15 @@
 """Cell: what every recurrent update has in common, and what a user's own cell must provide."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from memtrain.networks.memory import MemoryNormalization
+
+Update = Callable[[Tensor, Tensor], Tensor]
+"""A memory `[B, K, D]` and an embedded input `[B, D]` to the next memory."""
 
 
 class Cell(nn.Module, ABC):
@@ -38,6 +42,10 @@ class Cell(nn.Module, ABC):
             `m_{t+1}`, `[B, K, D]`.
         """
 
+    def prepared(self) -> Update:
+        """`step` for many calls with the same weights; override it to do once what each would repeat."""
+        return self.step
+
     def rollout(self, memory: Tensor, embeddings: Tensor) -> Tensor:
         """T updates in a row; override it where a fused kernel computes the same.
 
@@ -48,10 +56,10 @@ class Cell(nn.Module, ABC):
         Returns:
             The memories after each of them, `[B, T, K, D]`.
         """
-        states = []
+        update, states = self.prepared(), []
         # unbind, not indexing: the backward of indexing writes a whole [B, T, D] gradient at every step.
         for embedding in embeddings.unbind(1):
-            memory = self.step(memory, embedding)
+            memory = update(memory, embedding)
             states.append(memory)
         return torch.stack(states, dim=1)
 

@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor
 
-from memtrain.networks.cells.base import Cell
+from memtrain.networks.cells.base import Cell, Update
 from memtrain.networks.memory import MemoryNormalization, normalize_memory
+from memtrain.networks.prepared import PreparedTransformer
 from memtrain.networks.transformer import Transformer
 
 
@@ -37,6 +38,15 @@ class TransformerCell(Cell):
 
     def step(self, memory: Tensor, embedding: Tensor) -> Tensor:
         """See `Cell.step`."""
-        tokens = torch.cat([memory, embedding.unsqueeze(1).to(memory.dtype)], dim=1)
-        outputs = self.transformer(tokens, self.positions, outputs=slice(0, self.memory_tokens))
+        outputs = self.transformer(_tokens(memory, embedding), self.positions, outputs=slice(0, self.memory_tokens))
         return normalize_memory(outputs, self.memory_normalization)
+
+    def prepared(self) -> Update:
+        """See `Cell.prepared`."""
+        stack = PreparedTransformer(self.transformer, self.positions, outputs=slice(0, self.memory_tokens))
+        return lambda memory, embedding: normalize_memory(stack(_tokens(memory, embedding)), self.memory_normalization)
+
+
+def _tokens(memory: Tensor, embedding: Tensor) -> Tensor:
+    """The memory tokens, then the input: `[B, K, D]` and `[B, D]` to `[B, K + 1, D]`."""
+    return torch.cat([memory, embedding.unsqueeze(1).to(memory.dtype)], dim=1)
