@@ -69,13 +69,14 @@ class AuthorsDMT(DMTModule):
         taught = self.teacher_memories(inputs, torch.cat([torch.tensor([-1]), labels]) + self.context)
         start, embeddings = taught[:, 0], self.rnn.embed(inputs[:, self.context :])
         if self.gradient == "through_time":
-            path = roll_out(self.rnn.cell, start, embeddings, torch.arange(steps))
+            path = sequential(self.rnn.cell, start, embeddings).states
             states = path[:, labels]
         else:
             with torch.no_grad():
                 path = sequential(self.rnn.cell, start, embeddings).states
             # No sweep: the labelled transitions of that path once more, in one batch, with gradient.
-            states = roll_out(self.rnn.cell, start, embeddings, labels, "picard", "detached", guess=path, sweeps=0)
+            retaken = roll_out(self.rnn.cell, start, embeddings, labels, "picard", "detached", guess=path, sweeps=0)
+            states = retaken.states
         logits = self.rnn.read(path.detach())
         return {
             "imitation": self.imitation_weight * memory_error(states, taught[:, 1:]).mean(),

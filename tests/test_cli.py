@@ -1,4 +1,4 @@
-"""The command line as a user meets it: every command through `main`, every mistake as one sentence."""
+"""The command line as a user meets it: every command through `main`; mistakes are in test_bad_input.py."""
 
 import csv
 import json
@@ -16,16 +16,8 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from memtrain.checkpoints import load_checkpoint
 from memtrain.cli import command_parser, main, more_seeds
 from memtrain.data import Retrieval
-from memtrain.training import BPTTModule
 
 CONF = Path(__file__).parent / "conf"
-
-
-class BlindModule(BPTTModule):
-    """A user's stage that forgot to take the vocabulary size."""
-
-    def __init__(self, learning_rate: float = 1e-3) -> None:
-        super().__init__(vocabulary_size=9, learning_rate=learning_rate)
 
 
 def arguments(command: str, *names: str, directory: Path | None = None) -> list[str]:
@@ -127,37 +119,6 @@ def test_predict_writes_each_test_sample_and_agrees_with_test(chain: Path, tmp_p
         assert mean == pytest.approx(float(tested[f"test/rollout/{metric}"]), rel=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("words", "sentence"),
-    [
-        (["--model.learning_rat=1"], "Option 'learning_rat' is not accepted"),
-        (["--model.learning_rate=fast"], "learning_rate"),
-        (["--trainer.max_step=3"], "--trainer.max_step"),
-        (["--data.length=1"], "data.length is 1, but must be at least 4"),
-        (["--model.network.width=0"], "network.width is 0, but must be at least 1"),
-        (["--model.vocabulary_size=9"], "the data module sets it; leave it out"),
-        (["--model.seed=3"], "model.init_args.seed is 3, but seed_everything sets it; leave it out"),
-        (["--data.seed=3"], "data.init_args.seed is 3, but seed_everything sets it; leave it out"),
-        (["--model.init_from=nowhere.ckpt"], "nowhere.ckpt does not exist"),
-        (["--config=nowhere.yaml"], "nowhere.yaml"),
-        (["--trainer.accelerator=abacus"], "abacus"),
-        ([f"--model={__name__}.BlindModule"], "BlindModule has no option vocabulary_size"),
-        (["--model=memtrain.training.Nothing"], "Nothing"),
-    ],
-)
-def test_a_mistake_is_refused_in_one_sentence(
-    words: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    start = ["fit"] if "Blind" in words[0] else arguments("fit", "bptt")
-    assert (
-        main([*start, "--config", str(CONF / "retrieval.yaml"), *words, f"--trainer.default_root_dir={tmp_path}"]) != 0
-    )
-    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("memtrain: ")]
-    assert len(said) == 1
-    assert sentence in said[0]
-    assert not (tmp_path / "checkpoints").exists()
-
-
 @pytest.mark.parametrize("words", [["dance"], ["run"], ["run", "x.yaml", "--job", "2"], ["generate", "--prompt", "1"]])
 def test_a_wrong_command_line_ends_with_status_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(words) == 2
@@ -168,11 +129,6 @@ def test_the_debug_variable_shows_the_exception_itself(monkeypatch: pytest.Monke
     monkeypatch.setenv("MEMTRAIN_DEBUG", "1")
     with pytest.raises(FileNotFoundError):
         main(["run", "nowhere.yaml"])
-
-
-def test_one_seed_twice_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["run", str(CONF / "experiment.yaml"), "--seeds", "0,0"]) == 1
-    assert capsys.readouterr().err == "memtrain: seeds has 0 twice, but each seed is one run; leave one out.\n"
 
 
 def test_the_command_for_more_seeds_repeats_what_was_asked_for() -> None:
@@ -200,12 +156,6 @@ def test_generate_continues_a_prompt_the_same_way_for_the_same_seed(
     assert [len(line.split()) for line in lines] == [8, 8]
     assert main([*words, "--output", str(tmp_path / "samples.txt")]) == 0
     assert (tmp_path / "samples.txt").read_text().splitlines() == lines
-
-
-def test_generate_refuses_a_teacher_and_a_probe_without_prompt(chain: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for stage, sentence in (("teacher", "has no RNN"), ("smt", "give a --prompt")):
-        assert main(["generate", "--checkpoint", str(chain / stage / "checkpoints" / "last.ckpt")]) == 1
-        assert sentence in capsys.readouterr().err
 
 
 def test_generate_draws_a_grid_of_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

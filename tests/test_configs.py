@@ -66,3 +66,9 @@ def test_the_dmt_piece_trains_on_what_the_smt_piece_has_learned(tmp_path: Path) 
     assert one_step(tmp_path / "smt", "cpu", "smt") == 0
     source = tmp_path / "smt" / "checkpoints" / "last.ckpt"
     assert one_step(tmp_path / "dmt", "cpu", "dmt", f"--model.init_from={source}") == 0
+
+
+def test_newton_and_its_options_can_be_chosen_on_the_command_line(tmp_path: Path) -> None:
+    newton = ["--model.trajectory=newton", "--model.newton.tolerance=1e-4", "--model.newton.guess=input"]
+    cell = "--model.network.cell=memtrain.networks.cells.ParaGRUCell"
+    assert one_step(tmp_path, "cpu", "bptt_gru", cell, *newton) == 0

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memtrain.objectives import bearing_timesteps, futures
+from memtrain.objectives import bearing_timesteps, count_futures, futures
 
 
 def test_futures_by_hand() -> None:
@@ -51,6 +51,8 @@ def test_futures_hold_each_target_of_the_window_exactly_once(data: st.DataObject
     future_length = data.draw(st.none() | st.integers(1, 9))
 
     future, wanted_targets, wanted = futures(inputs, targets, torch.tensor(chosen), future_length)
+    counts = (targets != -100).sum(0)
+    assert count_futures(counts, torch.tensor(chosen), future_length) == (wanted_targets != -100).sum()
     size = future.shape[2] + 1
     positions = torch.arange(size).expand(len(chosen), size) if wanted is None else wanted
     for n, t in enumerate(chosen):

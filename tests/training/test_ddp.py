@@ -46,13 +46,10 @@ class Recorder(Callback):
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def on_before_backward(self, trainer, module, loss):
-        self.loss = loss.detach()
-
     def on_before_optimizer_step(self, trainer, module, optimizer):
         gradients = {name: p.grad for name, p in module.named_parameters() if p.requires_grad}
         assert all(gradient is not None for gradient in gradients.values())
-        torch.save({"loss": self.loss, "gradients": gradients}, self.folder / f"{trainer.global_rank}.pt")
+        torch.save({"loss": module.step_loss.own, "gradients": gradients}, self.folder / f"{trainer.global_rank}.pt")
 
 
 def whole_batch(sparse: bool) -> SequenceBatch:
@@ -90,7 +87,7 @@ def one_step(make_trainer, train, tmp_path):
 
 
 def assert_mean_of_ranks(ranks: list[dict], expected: dict) -> None:
-    """The ranks' losses have the expected mean; each has its gradient already."""
+    """The ranks' own losses have the expected mean; the gradients of each are those of all."""
     exact = {"rtol": 1e-10, "atol": 1e-12}
     torch.testing.assert_close((ranks[0]["loss"] + ranks[1]["loss"]) / 2, expected["loss"], **exact)
     for name, gradient in expected["gradients"].items():
@@ -121,3 +118,29 @@ def test_uniformity_is_the_mean_of_each_ranks_own(one_step):
     }
     assert abs(expected["loss"] - one_step(*stage, batch, ranks=1)[0]["loss"]) > 1e-3
     assert_mean_of_ranks(one_step(*stage, batch, ranks=2), expected)
+
+
+@pytest.mark.parametrize(
+    ("stage", "ranks", "micro_batches"),
+    [*((stage, 1, 4) for stage in STAGES), *((stage, 2, 2) for stage in ("teacher, targets", "smt", "dmt", "bptt"))],
+)
+def test_micro_batches_have_the_loss_and_gradients_of_the_whole_batch(stage, ranks, micro_batches, one_step):
+    """Of one sample each in the end, some of them without any target."""
+    module_class, options = STAGES[stage]
+    batch = whole_batch(sparse=True)
+    parts = one_step(module_class, options | {"micro_batches": micro_batches}, batch, ranks)
+    assert_mean_of_ranks([parts[0], parts[-1]], one_step(module_class, options, batch, ranks=1)[0])
+
+
+def test_uniformity_is_the_mean_of_each_micro_batchs_own(one_step):
+    options = {"decoding_weight": 0.0, "uniformity_weight": 1.0}
+    batch = whole_batch(sparse=False)
+    halves = [SequenceBatch(*(part[half] for part in batch)) for half in (slice(0, 2), slice(2, 4))]
+    expected = [one_step(TeacherModule, options, half, ranks=1)[0]["loss"] for half in halves]
+    (parts,) = one_step(TeacherModule, options | {"micro_batches": 2}, batch, ranks=1)
+    torch.testing.assert_close(parts["loss"], (expected[0] + expected[1]) / 2)
+
+
+def test_a_batch_that_micro_batches_do_not_divide_is_refused(one_step):
+    with pytest.raises(ValueError, match=r"model.micro_batches is 3, but data.batch_size is 4; choose a divisor"):
+        one_step(BPTTModule, {"micro_batches": 3}, whole_batch(sparse=False), ranks=1)

@@ -220,7 +220,10 @@ def test_options_of_the_cell_that_differ_from_the_source_are_refused_even_where_
 
 @pytest.mark.parametrize(
     ("options", "sentence"),
-    [({"max_steps": -1}, "trainer.max_steps is -1"), ({"accumulate_grad_batches": 2}, "accumulate_grad_batches is 2")],
+    [
+        ({"max_steps": -1}, "trainer.max_steps is -1"),
+        ({"accumulate_grad_batches": 2}, "accumulate_grad_batches is 2, .* instead set model.micro_batches"),
+    ],
 )
 def test_trainer_options_that_break_a_stage_are_refused(options, sentence, train):
     with pytest.raises(ValueError, match=sentence):
@@ -243,6 +246,7 @@ def test_dmt_from_a_teacher_without_an_rnn_is_refused(train):
         (DMTModule, {"trajectory": "picard", "sweeps": 0}, "sweeps is 0"),
         (DMTModule, {"rollout_length": [2, 8], "label_stride": 3}, "label_stride is 3"),
         (BPTTModule, {"truncation": 0}, "truncation is 0"),
+        (BPTTModule, {"micro_batches": 0}, "micro_batches is 0"),
     ],
 )
 def test_impossible_options_are_refused_in_a_sentence(stage, options, sentence):

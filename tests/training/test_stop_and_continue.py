@@ -121,6 +121,17 @@ def test_a_run_that_failed_in_the_middle_of_a_step_continues_bit_for_bit(
     assert without_seconds(rows[0]) == without_seconds(rows[1])
 
 
+def test_a_run_that_is_told_to_end_finishes_its_step_saves_it_and_says_so(tmp_path: Path) -> None:
+    stop = Stop("on_before_backward", 4, partial(os.kill, os.getpid(), signal.SIGTERM))
+    with pytest.raises(SystemExit) as stopped:
+        fit("BPTTModule", tmp_path, None, stop)
+    last = tmp_path / "checkpoints" / "last.ckpt"
+    assert str(stopped.value.code).startswith(
+        f"memtrain: told to end by SIGTERM after 5 optimiser steps; the last checkpoint is {last}: continue with"
+    )
+    assert load_checkpoint(last)["global_step"] == 5  # an odd one, so not of its own accord
+
+
 def without_seconds(lines: list[str]) -> list[dict[str, str]]:
     """The rows of a `metrics.csv`, without how long they took."""
     names = lines[0].split(",")
@@ -157,13 +168,14 @@ def random_stop(draw: random.Random, step: int) -> tuple[Stop, int]:
     """Something that ends a run in its step number `step`, and the status with which it then ends."""
     if draw.random() < 0.2:
         return Stop("on_save_checkpoint", step, end_while_writing), -signal.SIGKILL
-    return Stop(draw.choice(PLACES), step, partial(end_this_process, signal.SIGKILL)), -signal.SIGKILL
+    how, status = draw.choice([(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 1)])
+    return Stop(draw.choice(PLACES), step, partial(end_this_process, how)), status
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_run_killed_at_random_points_ends_as_one_that_was_not(stage: str, source: Path, tmp_path: Path) -> None:
-    """Five for each of the four stages: SIGKILL anywhere in a step, or while a checkpoint is written."""
+    """Five for each of the four stages: SIGKILL anywhere in a step or while a checkpoint is written, or SIGTERM."""
     draw = random.Random(stage)
     whole, part = tmp_path / "whole", tmp_path / "part"
     fit(stage, whole, source, steps=LONG)

@@ -18,15 +18,15 @@ class PredictionTable(Callback):
     """
 
     def __init__(self, directory: str | Path) -> None:
-        self.directory = Path(directory)
-        self.path = self.directory / "predictions.csv"
+        self.path = Path(directory) / "predictions.csv"
         self.file: IO[str] | None = None
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Open the file and write the header."""
+        self.path = trainer.strategy.broadcast(self.path)  # a folder named by the time is another in each process
         if trainer.world_size > 1:
-            self.path = self.directory / f"predictions-{trainer.global_rank}.csv"
-        self.directory.mkdir(parents=True, exist_ok=True)
+            self.path = self.path.with_name(f"predictions-{trainer.global_rank}.csv")
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         self.file = self.path.open("w", newline="")
         csv.writer(self.file).writerow(COLUMNS)
 

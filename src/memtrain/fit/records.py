@@ -12,6 +12,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from memtrain.training import MemoryModule
 
@@ -48,6 +49,20 @@ class LastCheckpoint(ModelCheckpoint):
         """The trained state is what is evaluated, whatever step training ended at."""
         if not self._should_skip_saving_checkpoint(trainer):
             self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """A run that is told to end (SIGTERM, which Lightning heeds between two steps) keeps what it has done.
+
+        It ends with a sentence and status 1; left alone, Lightning's exception ends it silently and with status 0.
+        """
+        if not isinstance(exception, SIGTERMException):
+            return
+        if not trainer.validating:  # or the rest of this validation would be taken for the whole when it is continued
+            self.on_train_end(trainer, pl_module)
+        exception.code = (
+            f"memtrain: told to end by SIGTERM after {trainer.global_step} optimiser steps; the last checkpoint is "
+            f"{self.last_model_path or 'not yet written'}: continue with --ckpt_path last, or the same memtrain run"
+        )
 
 
 class MetricsTable(Logger):

@@ -66,9 +66,7 @@ def teacher_gradient_profile(teacher: Teacher, inputs: Tensor, targets: Tensor) 
         loss = cross_entropy(teacher.read(memory[:, 0]), last).sum()
         (of_embeddings,) = torch.autograd.grad(loss, embeddings)
 
-        memories = (
-            teacher.encode(inputs, torch.arange(inputs.shape[1], device=inputs.device)).detach().requires_grad_()
-        )
+        memories = teacher.encode(inputs, torch.arange(inputs.shape[1], device=inputs.device)).detach().requires_grad_()
         losses = torch.zeros((), device=inputs.device)
         for t, memory in enumerate(memories.unbind(1)):
             future = teacher.embedding(inputs[:, t + 1 :])

@@ -4,21 +4,22 @@ import torch
 from torch import Tensor
 
 
-def masked_mean(values: Tensor, mask: Tensor, count: Tensor | None = None, world_size: int = 1) -> Tensor:
-    """The mean of the valid terms: (sum of this rank's valid terms) * world_size / (valid count over all ranks).
+def masked_mean(values: Tensor, mask: Tensor, count: Tensor | None = None, shards: int = 1) -> Tensor:
+    """The mean of the valid terms: (sum of this shard's valid terms) * shards / (valid count over all shards).
 
-    DDP averages gradients over ranks; with this rule that average is the gradient of one process with the whole batch,
-    however unevenly the valid terms fall (method: section 4).
+    A shard is what one rank holds of a batch, or one micro-batch of that. Gradients are averaged over shards; with this
+    rule that average is the gradient of one process with the whole batch, however unevenly the valid terms fall
+    (method: section 4).
 
     Args:
         values: any shape.
         mask: bool, the same shape; True where a term is valid.
-        count: valid terms over all ranks; None: this rank's own.
-        world_size: number of ranks.
+        count: valid terms over all shards; None: this shard's own.
+        shards: number of equally large shards.
 
     Returns:
         A scalar; 0 where nothing is valid anywhere.
     """
     total = torch.where(mask, values, 0.0).sum()
     count = mask.sum() if count is None else count
-    return total * world_size / count.clamp(min=1)
+    return total * shards / count.clamp(min=1)

@@ -47,6 +47,19 @@ def futures(
     return future, chosen, wanted
 
 
+def count_futures(counts: Tensor, timesteps: Tensor, length: int | None) -> Tensor:
+    """How many targets `futures` cuts out, if `counts` int64 `[T]` are valid at each timestep: a scalar.
+
+    Args:
+        counts: valid targets at each timestep, int64 `[T]`.
+        timesteps: int64 `[N]`.
+        length: as for `futures`.
+    """
+    before = torch.cat([counts.new_zeros(1), counts.cumsum(0)])  # targets before each timestep, [T + 1]
+    ends = torch.full_like(timesteps, len(counts)) if length is None else (timesteps + length).clamp(max=len(counts))
+    return (before[ends] - before[timesteps]).sum()
+
+
 def _first_columns(flags: Tensor) -> Tensor:
     """The columns that are True in each row, as int64 `[N, P]` with P the most in any row; filled up with others."""
     most = max(1, int(flags.sum(1).max()))

@@ -1,7 +1,9 @@
 """MemoryModule: what the four stages share: networks, optimizer, clipping, counters, evaluation."""
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Literal, cast
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar, Literal, NamedTuple, cast
 
 import torch
 import torch.distributed as dist
@@ -10,7 +12,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
-from memtrain.batch import SequenceBatch
+from memtrain.batch import IGNORE_INDEX, SequenceBatch
 from memtrain.checkpoints import Source, load_source
 from memtrain.networks import RNN, NetworkOptions, Teacher
 from memtrain.objectives import masked_mean
@@ -18,6 +20,18 @@ from memtrain.training.counters import Counters, Stopwatch
 from memtrain.training.divergence import StepLoss
 from memtrain.training.evaluation import Evaluation, predictions
 from memtrain.training.schedule import warmup_schedule
+
+
+class WholeStep(NamedTuple):
+    """What a micro-batch has to know of the optimizer step that it is a part of.
+
+    Attributes:
+        targets: valid targets at each timestep, over all micro-batches and ranks, int64 `[T]`.
+        shards: micro-batches of all ranks.
+    """
+
+    targets: Tensor
+    shards: int
 
 
 class MemoryModule(LightningModule, ABC):
@@ -36,6 +50,9 @@ class MemoryModule(LightningModule, ABC):
         warmup_steps: optimizer steps over which the learning rate rises linearly from 0.
         schedule: constant or cosine (to 0 at `max_steps`) after warm-up.
         clip: largest norm of the gradients of teacher and RNN, each on its own; 0: no clipping.
+        micro_batches: parts of each rank's batch that go through the networks one after the other, to save memory; a
+            divisor of `data.batch_size`. Losses and gradients are those of the whole batch, except uniformity, which
+            is the mean of the parts' own.
     """
 
     stage: ClassVar[str]
@@ -54,8 +71,11 @@ class MemoryModule(LightningModule, ABC):
         warmup_steps: int = 50,
         schedule: Literal["constant", "cosine"] = "constant",
         clip: float = 1.0,
+        micro_batches: int = 1,
     ) -> None:
         super().__init__()
+        if micro_batches < 1:
+            raise ValueError(f"micro_batches is {micro_batches}, but must be at least 1.")
         self.save_hyperparameters()
         self.teacher = self.rnn = None
         self.source: Source | None = load_source(init_from) if init_from else None
@@ -67,6 +87,8 @@ class MemoryModule(LightningModule, ABC):
         self.vocabulary_size, self.seed = vocabulary_size, seed
         self.learning_rate, self.weight_decay, self.betas = learning_rate, weight_decay, betas
         self.warmup_steps, self.schedule, self.clip = warmup_steps, schedule, clip
+        self.micro_batches = micro_batches
+        self.whole_step: WholeStep | None = None
         self.counters = Counters()
         self.stopwatch = Stopwatch()
         self.step_flops = 0
@@ -87,33 +109,71 @@ class MemoryModule(LightningModule, ABC):
     # Training
 
     def training_step(self, batch: SequenceBatch, batch_idx: int) -> Tensor:
-        """The sum of the stage's losses."""
-        terms = self.losses(batch)
-        loss = torch.stack(list(terms.values())).sum()
+        """The sum of the stage's losses; of the last micro-batch, when the others have left their gradients.
+
+        Raises:
+            ValueError: if the batch cannot be cut into equal micro-batches.
+        """
+        self.zero_grad()
         self.counters.tokens += batch.inputs.numel() * self.world_size
         self.step_flops = self.sequential_flops(batch)
-        means = self.mean_over_ranks(torch.stack([loss, *terms.values()]).detach())
-        self.step_loss = StepLoss(loss.detach(), means[0], batch.index)
-        self.log("train/loss", means[0], prog_bar=True, batch_size=len(batch.index))
-        self.log_dict(
-            {f"train/{name}": mean for name, mean in zip(terms, means[1:], strict=True)}, batch_size=len(batch.index)
-        )
+        parts, found = self.split(batch), []
+        with self.means_over(batch):
+            for part in parts:
+                terms = self.losses(part)
+                loss = torch.stack(list(terms.values())).sum() / len(parts)
+                found.append(torch.stack([loss * len(parts), *terms.values()]).detach())
+                if len(found) < len(parts):
+                    # Only this rank's so far: DDP averages the gradients once this method has returned.
+                    self.trainer.strategy.backward(loss, None)
+        own = torch.stack(found).mean(0)
+        means = dict(zip(("loss", *terms), self.mean_over_ranks(own.clone()), strict=True))
+        self.step_loss = StepLoss(own[0], means["loss"], batch.index)
+        for name, mean in means.items():
+            self.log(f"train/{name}", mean, prog_bar=name == "loss", batch_size=len(batch.index))
         return loss
 
-    def masked_mean(self, values: Tensor, mask: Tensor) -> Tensor:
-        """The masked mean over all ranks (method: section 4)."""
-        count = mask.sum()
-        if self.world_size > 1:
-            dist.all_reduce(count)
-        return masked_mean(values, mask, count, self.world_size)
+    def split(self, batch: SequenceBatch) -> list[SequenceBatch]:
+        """The micro-batches of a batch."""
+        size, rest = divmod(len(batch.index), self.micro_batches)
+        if rest or not size:
+            raise ValueError(
+                f"model.micro_batches is {self.micro_batches}, but data.batch_size is {len(batch.index)}; "
+                "choose a divisor of it."
+            )
+        return [SequenceBatch(*parts) for parts in zip(*(tensor.split(size) for tensor in batch), strict=True)]
 
-    def anywhere(self, flags: Tensor) -> Tensor:
-        """Which of the bool `flags` are True on any rank."""
-        if self.world_size == 1:
-            return flags
-        counts = flags.int()
-        dist.all_reduce(counts)
-        return counts > 0
+    def optimizer_zero_grad(self, *_: Any, **__: Any) -> None:
+        """Nothing: between forward and backward pass, where Lightning calls it, micro-batches have left gradients."""
+
+    @contextmanager
+    def means_over(self, batch: SequenceBatch) -> Iterator[None]:
+        """Within, masked means are taken over `batch` on all ranks, whatever part of it `losses` is given."""
+        shards = self.micro_batches * self.world_size
+        self.whole_step = WholeStep(self.count_targets(batch), shards)
+        try:
+            yield
+        finally:
+            self.whole_step = None
+
+    def count_targets(self, batch: SequenceBatch) -> Tensor:
+        """Valid targets at each timestep, over all micro-batches and ranks of the step, int64 `[T]`."""
+        if self.whole_step is not None:
+            return self.whole_step.targets
+        counts = (batch.targets != IGNORE_INDEX).sum(0)
+        if self.world_size > 1:
+            dist.all_reduce(counts)
+        return counts
+
+    def masked_mean(self, values: Tensor, mask: Tensor, count: Tensor) -> Tensor:
+        """The masked mean over all micro-batches and ranks of the step (method: section 4).
+
+        Args:
+            values: any shape.
+            mask: bool, the same shape.
+            count: valid terms in the whole step, from `count_targets`.
+        """
+        return masked_mean(values, mask, count, self.world_size if self.whole_step is None else self.whole_step.shards)
 
     def mean_over_ranks(self, values: Tensor) -> Tensor:
         """`values` averaged over the ranks: the loss of a rank alone is not that of the whole batch."""
@@ -264,8 +324,9 @@ class MemoryModule(LightningModule, ABC):
             )
         if self.trainer.accumulate_grad_batches != 1:
             raise ValueError(
-                f"trainer.accumulate_grad_batches is {self.trainer.accumulate_grad_batches}, but the losses' means are "
-                "taken over single batches; leave it at 1 and raise data.batch_size or trainer.devices."
+                f"trainer.accumulate_grad_batches is {self.trainer.accumulate_grad_batches}, but a mean over targets "
+                "has to know the whole batch; leave it at 1, and instead set model.micro_batches to that number and "
+                "raise data.batch_size by that factor."
             )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -30,6 +30,10 @@ class BPTTModule(RolloutModule):
                 f"truncation is {truncation}, but needs to be at least 1, with trajectory sequential and gradient "
                 "through_time; set it to null to back-propagate through everything."
             )
+        if truncation is not None and self.adjoint == "scan":
+            raise ValueError(
+                f"adjoint is scan, but truncation is {truncation}; set adjoint to autograd, or truncation to null."
+            )
         self.truncation = truncation
         if self.needs_teacher:
             self.add_frozen_teacher()
@@ -49,7 +53,7 @@ class BPTTModule(RolloutModule):
     def sequential_flops(self, batch: SequenceBatch) -> int:
         """See `memtrain.metrics.flops`."""
         length = batch.inputs.shape[1]
-        steps, through_time = self.sequential_steps(self.window(length)), self.gradient == "through_time"
+        steps, through_time = self.sequential_steps(self.window(length)), self.unrolls_backward
         if self.teacher is None:
             return bptt_flops(self.rnn, steps, through_time)
         return dmt_flops(self.teacher, self.rnn, length, steps, through_time)

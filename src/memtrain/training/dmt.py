@@ -50,4 +50,4 @@ class DMTModule(RolloutModule):
         """See `memtrain.metrics.flops`."""
         length = batch.inputs.shape[1]
         steps = self.sequential_steps(self.window(length))
-        return dmt_flops(self.teacher, self.rnn, length, steps, self.gradient == "through_time")
+        return dmt_flops(self.teacher, self.rnn, length, steps, self.unrolls_backward)

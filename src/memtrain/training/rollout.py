@@ -1,6 +1,6 @@
 """RolloutModule: what DMT and BPTT share: how, from where and how far the RNN is rolled out in a training step."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -8,9 +8,11 @@ from torch import Tensor
 
 from memtrain.batch import IGNORE_INDEX, SequenceBatch
 from memtrain.networks import RNN, Teacher
+from memtrain.networks.cells import StructuredCell
 from memtrain.objectives import bearing_timesteps, cross_entropy, sample_starts, step_generator
 from memtrain.training.base import MemoryModule
-from memtrain.trajectory import Gradient, Method, roll_out
+from memtrain.trajectory import Adjoint, Gradient, Method, NewtonOptions, Trajectory, roll_out, scans_adjoint
+from memtrain.trajectory.recurrence import refuse_large_memory
 
 
 @dataclass(frozen=True)
@@ -32,9 +34,11 @@ class RolloutModule(MemoryModule):
     """Base of the stages that roll the RNN out.
 
     Args:
-        trajectory: sequential (one step after the other) or picard (sweeps over all timesteps at once, from the
-            teacher's memories).
+        trajectory: sequential (one step after the other), picard (sweeps over all timesteps at once, from the
+            teacher's memories) or newton (all timesteps at once, exactly the rollout).
         gradient: through_time: back-propagated through the whole rollout; detached: never through more than one step.
+        adjoint: how a sequential rollout is back-propagated through time, both exact: autograd (step after step), scan
+            (one parallel scan of Jacobians), auto: scan where it measures faster, for cells with a diagonal Jacobian.
         start: initial: the rollout starts at `m_init`; teacher: windows start at the teacher's memories at random
             timesteps (and one at `m_init`), all windows in one batch.
         starts: windows of a sequence, for `start: teacher`.
@@ -42,10 +46,14 @@ class RolloutModule(MemoryModule):
             entry for an equal share of the steps, for example [16, 32, 64, 128].
         label_stride: the loss is taken at every s-th step of a rollout.
         sweeps: picard's number of sweeps.
+        newton: how newton solves; null: the defaults of NewtonOptions.
+        teacher_forcing: newton's alpha over the stage, which goes linearly through these values; [1.0, 0.0] leads from
+            SMT's one-step training to the RNN's own rollout. null: `newton.alpha` throughout.
         kwargs: see MemoryModule.
     """
 
     rnn: RNN
+    truncation: int | None = None
 
     def __init__(
         self,
@@ -56,6 +64,9 @@ class RolloutModule(MemoryModule):
         rollout_length: int | list[int] | None = None,
         label_stride: int = 1,
         sweeps: int = 4,
+        adjoint: Adjoint = "auto",
+        newton: NewtonOptions | None = None,
+        teacher_forcing: list[float] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -80,7 +91,20 @@ class RolloutModule(MemoryModule):
             )
         if trajectory == "picard" and gradient == "through_time" and sweeps < 1:
             raise ValueError("sweeps is 0, but gradient through_time needs at least 1; set gradient to detached.")
+        if teacher_forcing is not None and trajectory != "newton":
+            raise ValueError(
+                f"teacher_forcing is {teacher_forcing}, but trajectory is {trajectory}; set trajectory to newton, or "
+                "teacher_forcing to null."
+            )
+        if teacher_forcing is not None and not teacher_forcing:
+            raise ValueError("teacher_forcing is empty, but needs at least one value; set it to null for newton.alpha.")
+        self.newton = newton or NewtonOptions()
+        self.hparams["newton"] = asdict(self.newton)
+        self.forcing = [self.newton.alpha] if teacher_forcing is None else teacher_forcing
+        for alpha in self.forcing:
+            replace(self.newton, alpha=alpha)  # refuses what is no share
         self.trajectory, self.gradient, self.start = trajectory, gradient, start
+        self.adjoint = adjoint
         self.starts, self.rollout_lengths, self.label_stride, self.sweeps = (
             starts,
             lengths,
@@ -88,11 +112,34 @@ class RolloutModule(MemoryModule):
             sweeps,
         )
         self.rnn = RNN(self.network, self.vocabulary_size)
+        self.statistics: dict[str, Tensor] = {}
+        self.newton_steps = 0
+        if trajectory == "newton" or self.scans_adjoint:
+            structured = isinstance(self.rnn.cell, StructuredCell) and self.newton.jacobian != "full"
+            if not structured:
+                refuse_large_memory(self.rnn.cell)
 
     @property
     def needs_teacher(self) -> bool:
         """Whether a step reads the teacher's memories."""
-        return self.start == "teacher" or self.trajectory == "picard"
+        return self.start == "teacher" or self.needs_guess
+
+    @property
+    def needs_guess(self) -> bool:
+        """Whether a rollout reads the teacher's memories along itself."""
+        forced = self.newton.guess == "teacher" or any(self.forcing)
+        return self.trajectory == "picard" or (self.trajectory == "newton" and forced)
+
+    @property
+    def scans_adjoint(self) -> bool:
+        """Whether a sequential rollout is back-propagated by a parallel scan; never where its gradient is truncated."""
+        whole = self.trajectory == "sequential" and self.gradient == "through_time" and self.truncation is None
+        return whole and scans_adjoint(self.rnn.cell, self.adjoint)
+
+    @property
+    def unrolls_backward(self) -> bool:
+        """Whether a backward pass goes through the cell's steps one after the other."""
+        return self.gradient == "through_time" and self.trajectory != "newton" and not self.scans_adjoint
 
     def add_frozen_teacher(self) -> None:
         """Give the module a teacher that is never trained (frozen before DDP wraps the module)."""
@@ -129,11 +176,11 @@ class RolloutModule(MemoryModule):
         labels = torch.arange(self.label_stride - 1, window, self.label_stride, device=inputs.device)
         memory = self.rnn.initial_memory(size).unsqueeze(1)
         guess = None
-        if self.trajectory == "picard":
-            guess = self.teacher_memories(inputs, times[0])
-        elif len(starts) > 1:
+        if self.needs_guess or (self.trajectory == "newton" and self.teacher is not None):
+            guess = self.memories_along(inputs, times).flatten(0, 1)
+        if len(starts) > 1:
             memory = torch.cat([memory, self.teacher_memories(inputs, starts[1:])], dim=1)
-        states = roll_out(
+        rolled = roll_out(
             self.rnn.cell,
             memory.flatten(0, 1),
             self.rnn.embed(inputs[:, times]).flatten(0, 1),
@@ -143,9 +190,39 @@ class RolloutModule(MemoryModule):
             guess,
             self.sweeps,
             truncation,
+            replace(self.newton, alpha=self.alpha()),
+            self.adjoint,
         )
-        states = states.unflatten(0, (size, len(starts))).flatten(1, 2)  # [B, S * L, K, D]
+        self._note(rolled)
+        states = rolled.states.unflatten(0, (size, len(starts))).flatten(1, 2)  # [B, S * L, K, D]
         return Rollout(states, times[:, labels].flatten(), window)
+
+    def alpha(self) -> float:
+        """Teacher forcing of this step: `teacher_forcing`, from its first value to its last over the stage."""
+        if len(self.forcing) == 1:
+            return self.forcing[0]
+        done = self.global_step / max(1, self.trainer.max_steps - 1) * (len(self.forcing) - 1)
+        entry = min(int(done), len(self.forcing) - 2)
+        low, high = self.forcing[entry : entry + 2]
+        return low + (high - low) * min(done - entry, 1.0)
+
+    def training_step(self, batch: SequenceBatch, batch_idx: int) -> Tensor:
+        """The sum of the stage's losses; logs what newton says of its solutions."""
+        loss = super().training_step(batch, batch_idx)
+        if self.statistics:
+            self.log_dict(self.statistics, batch_size=len(batch.index))
+        return loss
+
+    def _note(self, rolled: Trajectory) -> None:
+        """Keep what newton says of its solution, for the log and the counters."""
+        if rolled.iterations is None or rolled.fallback is None or rolled.residual is None:
+            return
+        self.newton_steps = rolled.sequential_steps
+        self.statistics = {
+            "train/newton_iterations": rolled.iterations.float().mean(),
+            "train/newton_residual": rolled.residual.max(),
+            "train/newton_fallback": (rolled.fallback > 0).float().mean(),
+        }
 
     def readout_loss(self, batch: SequenceBatch, rollout: Rollout, detach: bool) -> Tensor:
         """Cross-entropy of `g(m^_t)` against `y_t` at the labelled timesteps that bear targets.
@@ -160,7 +237,8 @@ class RolloutModule(MemoryModule):
         states = rollout.states[:, bearing]
         logits = self.rnn.read(states.detach() if detach else states)
         targets = targets[:, bearing]
-        return self.masked_mean(cross_entropy(logits, targets), targets != IGNORE_INDEX)
+        count = self.count_targets(batch)[rollout.timesteps].sum()
+        return self.masked_mean(cross_entropy(logits, targets), targets != IGNORE_INDEX, count)
 
     def teacher_memories(self, inputs: Tensor, timesteps: Tensor) -> Tensor:
         """The frozen teacher's memories at `timesteps` `[N]`, without gradient: `[B, N, K, D]`."""
@@ -168,15 +246,25 @@ class RolloutModule(MemoryModule):
         with torch.no_grad():
             return self.teacher.encode(inputs, timesteps)
 
+    def memories_along(self, inputs: Tensor, times: Tensor) -> Tensor:
+        """The frozen teacher's memories at timesteps `[S, W]`: `[B, S, W, K, D]`."""
+        wanted, position = times.unique(return_inverse=True)
+        return self.teacher_memories(inputs, wanted)[:, position]
+
     def sequential_steps(self, window: int) -> int:
-        """Cell evaluations of a rollout that follow one another."""
+        """Cell evaluations of a rollout that follow one another; newton's are those of the last training step.
+
+        Newton's linear recurrences, whose depth is small and whose steps are cheap, are not counted.
+        """
+        if self.trajectory == "newton":
+            return self.newton_steps
         return min(window, self.sweeps) if self.trajectory == "picard" else window
 
     def gradient_chain(self, window: int, truncation: int | None = None) -> int:
         """The longest gradient chain of f in a step with this window."""
         if self.gradient == "detached":
             return 1
-        steps = self.sequential_steps(window)
+        steps = window if self.trajectory == "newton" else self.sequential_steps(window)
         return min(steps, truncation or steps)
 
 

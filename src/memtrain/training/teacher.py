@@ -9,6 +9,7 @@ from memtrain.batch import IGNORE_INDEX, SequenceBatch
 from memtrain.metrics.flops import teacher_flops
 from memtrain.networks import Teacher
 from memtrain.objectives import (
+    count_futures,
     cross_entropy,
     futures,
     sample_timesteps,
@@ -78,7 +79,7 @@ class TeacherModule(MemoryModule):
         length = batch.inputs.shape[1]
         bearing = None
         if self.timestep_sampling == "targets":
-            bearing = self.anywhere((batch.targets != IGNORE_INDEX).any(0)).cpu()
+            bearing = self.count_targets(batch).cpu() > 0
         generator = step_generator(self.seed, self.global_step, "timesteps")
         count = self.timesteps_per_sequence or length
         return sample_timesteps(length, count, generator, bearing).to(batch.inputs.device)
@@ -93,7 +94,8 @@ class TeacherModule(MemoryModule):
         """
         future, targets, wanted = futures(batch.inputs, batch.targets, timesteps, self.future_length)
         logits = self.teacher.decode(memories, future, wanted)
-        decoding = self.masked_mean(cross_entropy(logits, targets), targets != IGNORE_INDEX)
+        count = count_futures(self.count_targets(batch), timesteps, self.future_length)
+        decoding = self.masked_mean(cross_entropy(logits, targets), targets != IGNORE_INDEX, count)
         terms = {"decoding": self.decoding_weight * decoding}
         if self.uniformity_weight:
             vectors = memories.flatten(0, 2) if self.uniformity_over == "tokens" else memories.flatten(2).flatten(0, 1)

@@ -8,12 +8,13 @@ from memtrain.trajectory.adjoint import scan_adjoint
 from memtrain.trajectory.newton import NewtonOptions, newton
 from memtrain.trajectory.picard import picard
 from memtrain.trajectory.recurrence import Recurrence
-from memtrain.trajectory.rollout import Gradient, Method, roll_out, solve
+from memtrain.trajectory.rollout import Adjoint, Gradient, Method, roll_out, scans_adjoint, solve
 from memtrain.trajectory.scan import linear_recurrence
 from memtrain.trajectory.sequential import sequential
 from memtrain.trajectory.solution import Fallback, Trajectory
 
 __all__ = [
+    "Adjoint",
     "Fallback",
     "Gradient",
     "Method",
@@ -25,6 +26,7 @@ __all__ = [
     "picard",
     "roll_out",
     "scan_adjoint",
+    "scans_adjoint",
     "sequential",
     "solve",
 ]

@@ -1,0 +1,221 @@
+"""BPTT and DMT by parallel trajectories: the same losses and gradients as step after step, and a bridge from SMT."""
+
+from dataclasses import replace
+from functools import partial
+
+import pytest
+import torch
+from lightning import seed_everything
+from lightning.pytorch.callbacks import Callback
+from tiny import NETWORK, VOCABULARY, Batches
+
+from memtrain.metrics.flops import bptt_flops, dmt_flops
+from memtrain.networks.cells import GRUCell, ParaGRUCell, ParaLSTMCell, TransformerCell
+from memtrain.networks.generation import generate_tokens
+from memtrain.training import BPTTModule, DMTModule, SMTModule
+from memtrain.training.loading import load_module
+from memtrain.trajectory import NewtonOptions
+
+GATED = replace(NETWORK, memory_normalization="tanh")
+NETWORKS = {
+    "transformer": replace(NETWORK, cell=partial(TransformerCell, layers=1, heads=2, head_dimension=4)),
+    "gru": replace(GATED, cell=GRUCell),
+    "para_gru": replace(GATED, cell=ParaGRUCell),
+    "para_lstm": replace(GATED, cell=ParaLSTMCell),
+}
+EXACT = NewtonOptions(tolerance=1e-12)
+WAYS = {
+    "newton": {"trajectory": "newton", "newton": EXACT},
+    "diagonal newton": {"trajectory": "newton", "newton": replace(EXACT, jacobian="diagonal", guess="input")},
+    "scan adjoint": {"adjoint": "scan"},
+}
+
+
+def make(stage, network="para_gru", **options):
+    return stage(vocabulary_size=VOCABULARY, network=NETWORKS[network], warmup_steps=2, **options)
+
+
+class Curve(Callback):
+    """The training loss of every step."""
+
+    def __init__(self):
+        self.losses = []
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
+        self.losses.append(outputs["loss"].item())
+
+
+def loss_curve(make_trainer, stage, steps=20, **options):
+    seed_everything(0, verbose=False)
+    module, curve = make(stage, **options), Curve()
+    module.requires = lambda: ()  # DMT on a teacher that has not been trained
+    trainer = make_trainer(steps, callbacks=[curve], precision="64-true", limit_val_batches=0)
+    trainer.fit(module, datamodule=Batches())
+    return torch.tensor(curve.losses), module
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("stage", [BPTTModule, DMTModule])
+def test_loss_curves_agree_between_trajectories(make_trainer, stage, network):
+    expected, _ = loss_curve(make_trainer, stage, network=network, adjoint="autograd")
+    assert expected[-1] != expected[0]
+    for way in WAYS.values():
+        losses, _ = loss_curve(make_trainer, stage, network=network, **way)
+        torch.testing.assert_close(losses, expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"gradient": "detached"},
+        {"start": "teacher", "rollout_length": 3, "label_stride": 2},
+        {"start": "teacher", "rollout_length": [2, 4], "gradient": "detached"},
+    ],
+)
+def test_detached_gradients_and_windows_are_those_of_the_sequential_rollout(make_trainer, options):
+    expected, _ = loss_curve(make_trainer, DMTModule, 4, **options)
+    for guess in ("best", "teacher"):
+        way = {"trajectory": "newton", "newton": replace(EXACT, guess=guess)}
+        losses, _ = loss_curve(make_trainer, DMTModule, 4, **way, **options)
+        torch.testing.assert_close(losses, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_all_sweeps_of_picard_are_the_rollout_too(make_trainer):
+    expected, _ = loss_curve(make_trainer, DMTModule, 4)
+    losses, _ = loss_curve(make_trainer, DMTModule, 4, trajectory="picard", sweeps=7)
+    torch.testing.assert_close(losses, expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("network", ["para_gru", "para_lstm"])
+def test_the_parallel_cells_go_through_all_stages(train, network):
+    path = train(make(SMTModule, network), "smt")
+    for name, stage in (("dmt", DMTModule), ("bptt", BPTTModule)):
+        module = make(stage, network, trajectory="newton", init_from=str(path))
+        before = {name: p.clone() for name, p in module.rnn.cell.named_parameters()}
+        path = train(module, name)
+        for parameter_name, parameter in module.rnn.cell.named_parameters():
+            assert not torch.equal(parameter, before[parameter_name]), parameter_name
+    tokens = generate_tokens(load_module(path).rnn, torch.tensor([[1, 2]]), length=3)
+    assert tokens.shape == (1, 3)
+
+
+# Teacher forcing
+
+
+@pytest.fixture
+def in_float64():
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.usefixtures("in_float64")
+def test_alpha_one_is_one_step_training_and_alpha_zero_the_rollout(batch, make_trainer):
+    module = make(DMTModule, trajectory="newton", newton=EXACT, teacher_forcing=[1.0, 0.0])
+    module.trainer = make_trainer(2)
+    memories = module.teacher.encode(batch.inputs, torch.arange(7))
+    embeddings = module.rnn.embed(batch.inputs)
+    fed = torch.cat([module.rnn.initial_memory(3).unsqueeze(1), memories[:, :-1]], dim=1)
+    torch.testing.assert_close(module.roll(batch).states, module.rnn.step(fed, embeddings))
+    module.forcing = [0.0]
+    rollout = module.rnn.cell.rollout(module.rnn.initial_memory(3), embeddings)
+    torch.testing.assert_close(module.roll(batch).states, rollout)
+
+
+def test_teacher_forcing_goes_through_its_values_over_the_stage(make_trainer):
+    class Alphas(Callback):
+        seen: list[float]
+
+        def on_train_batch_start(self, trainer, module, batch, batch_idx):
+            self.seen.append(round(module.alpha(), 6))
+
+    module, alphas = make(DMTModule, trajectory="newton", teacher_forcing=[1.0, 0.5, 0.0, 0.0]), Alphas()
+    module.requires = lambda: ()
+    alphas.seen = []
+    make_trainer(7, callbacks=[alphas], limit_val_batches=0).fit(module, datamodule=Batches())
+    assert alphas.seen == [1.0, 0.75, 0.5, 0.25, 0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("gradient", ["through_time", "detached"])
+def test_detached_or_not_the_forced_states_are_the_same(batch, make_trainer, gradient):
+    module = make(DMTModule, trajectory="newton", newton=replace(EXACT, alpha=0.5, tolerance=1e-6), gradient=gradient)
+    module.trainer = make_trainer()
+    memories = module.teacher.encode(batch.inputs, torch.arange(7))
+    memory, expected = module.rnn.initial_memory(3), []
+    for t in range(7):
+        fed = memory if t == 0 else (memory + memories[:, t - 1]) / 2
+        memory = module.rnn.step(fed, module.rnn.embed(batch.inputs[:, t : t + 1])[:, 0])
+        expected.append(memory)
+    torch.testing.assert_close(module.roll(batch).states, torch.stack(expected, dim=1), rtol=1e-4, atol=1e-5)
+
+
+# Records
+
+
+def test_iterations_residual_and_fallback_are_logged(make_trainer):
+    _, module = loss_curve(make_trainer, BPTTModule, 2, trajectory="newton", newton=EXACT)
+    logged = module.trainer.logged_metrics
+    assert 1 <= logged["train/newton_iterations"] <= 7
+    assert logged["train/newton_residual"] <= 1e-12
+    assert logged["train/newton_fallback"] == 0
+
+
+def test_counters_know_what_was_sequential(batch, make_trainer):
+    """Newton's evaluations follow one another, its backward pass is one step; the gradient still spans the rollout."""
+    for stage in (BPTTModule, DMTModule):
+        module = make(stage, trajectory="newton")
+        module.trainer = make_trainer()
+        module.losses(batch)
+        assert 2 <= module.newton_steps <= 8
+        expected = (
+            bptt_flops(module.rnn, module.newton_steps, through_time=False)
+            if stage is BPTTModule
+            else dmt_flops(module.teacher, module.rnn, 7, module.newton_steps, through_time=False)
+        )
+        assert module.sequential_flops(batch) == expected
+        assert module.counters.gradient_steps == 7
+    scanned, unrolled = make(BPTTModule), make(BPTTModule, adjoint="autograd")
+    for module, through_time in ((scanned, False), (unrolled, True)):
+        module.trainer = make_trainer()
+        assert module.sequential_flops(batch) == bptt_flops(module.rnn, 7, through_time)
+        module.losses(batch)
+        assert module.counters.gradient_steps == 7
+
+
+def test_a_truncated_gradient_goes_step_after_step(batch, make_trainer):
+    module = make(BPTTModule, truncation=3)
+    module.trainer = make_trainer()
+    assert module.sequential_flops(batch) == bptt_flops(module.rnn, 7, through_time=True)
+
+
+def test_a_checkpoint_rebuilds_the_options_of_newton(train):
+    options = NewtonOptions(jacobian="diagonal", tolerance=1e-4, window=None)
+    path = train(make(BPTTModule, trajectory="newton", newton=options, teacher_forcing=[0.0]), "newton")
+    module = load_module(path)
+    assert module.newton == options
+    assert module.forcing == [0.0]
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("stage", "options", "match"),
+    [
+        (DMTModule, {"teacher_forcing": [1.0, 0.0]}, r"teacher_forcing is .*, but trajectory is sequential"),
+        (DMTModule, {"trajectory": "newton", "teacher_forcing": [2.0]}, r"newton\.alpha is 2\.0, but must be in"),
+        (DMTModule, {"trajectory": "newton", "teacher_forcing": []}, "teacher_forcing is empty"),
+        (BPTTModule, {"adjoint": "scan", "truncation": 2}, "adjoint is scan, but truncation is 2"),
+        (BPTTModule, {"trajectory": "newton", "truncation": 2}, "truncation is 2, but needs"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(stage, options, match):
+    with pytest.raises(ValueError, match=match):
+        make(stage, **options)
+
+
+@pytest.mark.parametrize("options", [{"trajectory": "newton"}, {"adjoint": "scan"}])
+def test_a_cell_that_is_too_large_for_newton_is_refused_before_training(options):
+    network = replace(NETWORK, width=64)
+    with pytest.raises(ValueError, match=r"TransformerCell has 128 numbers, .* set trajectory to sequential or picard"):
+        BPTTModule(vocabulary_size=VOCABULARY, network=network, **options)
