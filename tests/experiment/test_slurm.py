@@ -21,6 +21,7 @@ from memtrain.experiment.slurm import ranges
 FILE = Path(__file__).parents[1] / "conf" / "experiment.yaml"
 GRID = "grid={learning_rates: {bptt: [1e-3, 3e-3]}, seeds: [9]}"
 JOB = {"SLURM_ARRAY_JOB_ID": "770", "SLURM_ARRAY_TASK_ID": "0", "SLURM_JOB_ID": "771", "SLURM_JOB_NAME": "tiny"}
+TASK = JOB | {"SLURM_NTASKS": "1", "SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_NODEID": "0"}
 SRUN = f"""#!{sys.executable}
 # The part of srun that matters here: as many processes as asked for, each told its rank.
 import os, re, subprocess, sys
@@ -168,13 +169,7 @@ def test_a_task_loads_no_checkpoint_that_lies_in_its_working_directory(
     """Lightning would load `hpc_ckpt_1.ckpt` there, in timing and in evaluation too, and fail on this one."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "hpc_ckpt_1.ckpt").write_text("of another run")
-    for name, value in {
-        **JOB,
-        "SLURM_NTASKS": "1",
-        "SLURM_PROCID": "0",
-        "SLURM_LOCALID": "0",
-        "SLURM_NODEID": "0",
-    }.items():
+    for name, value in TASK.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("memtrain.experiment.execution.TIMED_STEPS", 1)
     monkeypatch.setattr("memtrain.experiment.execution.WARM_UP_STEPS", 1)
@@ -190,6 +185,24 @@ def spendthrift(plan: Any, folder: Path, budget: Any, source: Any, progress: Any
 
     assert time_steps(plan, folder, source) > 0
     return 2
+
+
+def test_a_fit_that_lightning_has_sent_back_to_the_queue_continues_from_its_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("trainer", "bptt", "retrieval")
+    files = [word for name in names for word in ("--config", str(FILE.with_name(f"{name}.yaml")))]
+    fit = ["fit", *files, f"--trainer.default_root_dir={tmp_path}"]
+    assert main([*fit, "--trainer.max_steps=2"]) == 0
+    (tmp_path / "checkpoints" / "last.ckpt").rename(tmp_path / "hpc_ckpt_1.ckpt")
+    (tmp_path / "metrics.csv").unlink()
+    for name, value in TASK.items():
+        monkeypatch.setenv(name, value)
+    assert main(fit) == 0
+    assert load_checkpoint(tmp_path / "checkpoints" / "last.ckpt")["global_step"] == 4
+    table = (tmp_path / "metrics.csv").read_text().splitlines()
+    step = table[0].split(",").index("step")
+    assert [row.split(",")[step] for row in table[1:]] == ["2", "3"]
 
 
 def test_two_fits_that_start_together_have_folders_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:

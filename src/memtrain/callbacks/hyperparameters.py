@@ -39,7 +39,7 @@ def write_hyperparameters(
         step: optimiser steps until then.
     """
     for summary in hparams(flat(options), dict.fromkeys(metrics, 0.0)):
-        writer.file_writer.add_summary(summary)  # type: ignore[union-attr]
+        writer.file_writer.add_summary(summary)  # type: ignore[attr-defined]
     for name, value in metrics.items():
         if value is not None:
             writer.add_scalar(name, value, step)

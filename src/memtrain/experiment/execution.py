@@ -16,6 +16,7 @@ from torchmetrics import Metric
 from memtrain.callbacks import write_hyperparameters
 from memtrain.checkpoints import load_checkpoint
 from memtrain.data import SequenceDataModule
+from memtrain.experiment.launcher import is_first
 from memtrain.experiment.plan import (
     Rates,
     Run,
@@ -75,11 +76,6 @@ def execute(experiment: Experiment, run: Run, directory: Path, rates: Rates) -> 
                         show_result(experiment, run, plans, content, directory)
             progress.finish(plan.share)
             source = directory / plan.folder / "checkpoints" / "last.ckpt"
-
-
-def is_first() -> bool:
-    """Whether this process is the first, or the only one, of those that train a run together."""
-    return rank_zero_only.rank == 0
 
 
 def is_done(plan: StagePlan, directory: Path) -> bool:

@@ -129,9 +129,14 @@ def ending(status: int) -> str:
     return f"was killed by {signal.Signals(-status).name}"
 
 
+def is_first() -> bool:
+    """Whether this process is the first, or the only one, of those that train a run together."""
+    return rank_zero_only.rank == 0  # type: ignore[attr-defined]
+
+
 def end_with_launcher() -> None:
     """In a launched process: end when the launcher has ended, however it did."""
-    launcher = 0 if rank_zero_only.rank else int(os.environ.get(PARENT, 0))  # others end with the first
+    launcher = int(os.environ.get(PARENT, 0)) if is_first() else 0  # the others end with the first
 
     def watch() -> None:
         while os.getppid() == launcher:
