@@ -43,22 +43,28 @@ class PreparedTransformer:
 
 
 class _PreparedBlock:
-    """`Block` as four linear maps, two of them of tokens of unit length."""
+    """`Block` as six linear maps, four of them of tokens of unit length."""
 
     def __init__(self, block: Block) -> None:
         self.heads, self.unit = block.attention.heads, _Unit(block.attention_norm.weight)
         up, down = cast(nn.Linear, block.feed_forward[0]), cast(nn.Linear, block.feed_forward[2])
-        self.qkv = _cast(_fold(block.attention_norm.weight, block.attention.qkv.weight))
+        qkv = _cast(_fold(block.attention_norm.weight, block.attention.qkv.weight))
+        self.queries, self.keys, self.values = qkv.split(block.attention.inner)
         self.out = _cast(block.attention.out.weight)
         self.up, self.up_bias = _cast(_fold(block.feed_forward_norm.weight, up.weight)), _cast(up.bias)
         self.down, self.down_bias = _cast(down.weight), _cast(down.bias)
 
     def __call__(self, x: Tensor, rotary: Tensor, outputs: slice, causal: bool) -> Tensor:
         """`[B, S, D]` to `[B, P, D]`."""
-        qkv = F.linear(self.unit(x), self.qkv)
-        q, k, v = rotate(qkv.view(*qkv.shape[:-1], 3, self.heads, -1), rotary).unbind(-3)
-        x = x[:, outputs] + F.linear(attention(q[:, outputs], k, v, causal=causal), self.out)
+        unit = self.unit(x)
+        k, v = rotate(self._heads(unit, self.keys), rotary), self._heads(unit, self.values)
+        q = rotate(self._heads(unit[:, outputs], self.queries), rotary[outputs])
+        x = x[:, outputs] + F.linear(attention(q, k, v, causal=causal), self.out)
         return x + F.linear(F.gelu(F.linear(self.unit(x), self.up, self.up_bias)), self.down, self.down_bias)
+
+    def _heads(self, unit: Tensor, weight: Tensor) -> Tensor:
+        """`[B, S, D]` to `[B, S, H, d]`."""
+        return F.linear(unit, weight).view(*unit.shape[:-1], self.heads, -1)
 
 
 class _Unit:

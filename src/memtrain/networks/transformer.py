@@ -41,8 +41,8 @@ class Rotary(nn.Module):
                 f"rotary_dimensions is {rotated}, but must be even and at most head_dimension ({head_dimension}); "
                 f"choose for example {head_dimension}."
             )
-        frequencies = torch.zeros(3, 1, head_dimension // 2)  # of queries, keys and values; values are not rotated
-        frequencies[:2, :, : rotated // 2] = base ** (-torch.arange(0, rotated, 2) / rotated)
+        frequencies = torch.zeros(head_dimension // 2)
+        frequencies[: rotated // 2] = base ** (-torch.arange(0, rotated, 2) / rotated)
         self.register_buffer("frequencies", frequencies, persistent=False)
 
     def forward(self, positions: Tensor) -> Tensor:
@@ -52,17 +52,15 @@ class Rotary(nn.Module):
             positions: int64 `[..., S]`, the timestamps of the tokens.
 
         Returns:
-            Complex `[..., S, 3, 1, head_dimension / 2]`: for queries, keys and values, one for each pair of features;
-            1 where features are not rotated.
+            Complex `[..., S, 1, head_dimension / 2]`, one for each pair of features; 1 where features are not rotated.
         """
-        angles = positions[..., None, None, None] * self.frequencies
+        angles = positions[..., None, None] * self.frequencies
         return torch.polar(torch.ones_like(angles), angles)
 
 
 def rotate(heads: Tensor, rotary: Tensor) -> Tensor:
-    """Rotate each pair of features of `heads` `[..., S, 3, H, d]` by `rotary`, complex `[..., S, 3, 1, d / 2]`."""
-    # A complex product is one fused operation forward and one backward, where the usual swap of pairs takes five; and
-    # turning the values by nothing is cheaper than splitting them off, whose backward would copy everything again.
+    """Rotate each pair of features of `heads` `[..., S, H, d]` by `rotary`, complex `[..., S, 1, d / 2]`."""
+    # A complex product is one fused operation forward and one backward; the usual swap of pairs takes five.
     exact = heads.float() if heads.dtype in (torch.float16, torch.bfloat16) else heads
     pairs = torch.view_as_complex(exact.view(*heads.shape[:-1], -1, 2))
     rotated = torch.view_as_real(pairs * rotary).flatten(-2)
@@ -84,22 +82,32 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(width, 3 * self.inner, bias=False)
         self.out = nn.Linear(self.inner, width, bias=False)
 
-    def project(self, x: Tensor, rotary: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values of the tokens `x` `[..., S, D]`, rotated: `[..., S, H, d]` each."""
-        heads = self.qkv(x)
-        q, k, v = rotate(heads.view(*heads.shape[:-1], 3, self.heads, -1), rotary).unbind(-3)
-        return q, k, v
+    def project(self, x: Tensor, rotary: Tensor, outputs: Outputs | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries of the tokens at `outputs`, keys and values of all tokens; queries and keys rotated.
+
+        Args:
+            x: tokens `[..., S, D]`.
+            rotary: their rotations, complex `[..., S, 1, d / 2]`.
+            outputs: the tokens that attend; None: all.
+
+        Returns:
+            `[..., P, H, d]`, `[..., S, H, d]` and `[..., S, H, d]`.
+        """
+        # Three products, not one and a split of its outputs, whose backward would copy all gradients together.
+        of_queries, of_keys, of_values = self.qkv.weight.split(self.inner)
+        k, v = rotate(self._heads(x, of_keys), rotary), self._heads(x, of_values)
+        if outputs is not None:
+            x, rotary = select(x, outputs), select(rotary.flatten(-2), outputs).unsqueeze(-2)
+        return rotate(self._heads(x, of_queries), rotary), k, v
 
     def project_keys(self, x: Tensor, rotary: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values alone."""
-        heads = F.linear(x, self.qkv.weight[self.inner :])
-        k, v = rotate(heads.view(*heads.shape[:-1], 2, self.heads, -1), rotary[..., 1:, :, :]).unbind(-3)
-        return k, v
+        _, of_keys, of_values = self.qkv.weight.split(self.inner)
+        return rotate(self._heads(x, of_keys), rotary), self._heads(x, of_values)
 
-    def project_queries(self, x: Tensor, rotary: Tensor) -> Tensor:
-        """Queries alone."""
-        heads = F.linear(x, self.qkv.weight[: self.inner])
-        return rotate(heads.view(*heads.shape[:-1], 1, self.heads, -1), rotary[..., :1, :, :]).squeeze(-3)
+    def _heads(self, x: Tensor, weight: Tensor) -> Tensor:
+        """`[..., S, D]` to `[..., S, H, d]`."""
+        return F.linear(x, weight).view(*x.shape[:-1], self.heads, -1)
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, causal: bool = False) -> Tensor:
         """See `attention`; the heads joined again: `[..., P, D]`."""
@@ -232,10 +240,7 @@ class Transformer(nn.Module):
         for block in self.blocks[:-1]:
             x = block(x, rotary, mask, causal)
         last = self.blocks[-1]
-        normalized = last.attention_norm(x)
-        k, v = last.attention.project_keys(normalized, rotary)
-        turns = select(rotary.flatten(-3), outputs).unflatten(-1, rotary.shape[-3:])
-        q = last.attention.project_queries(select(normalized, outputs), turns)
+        q, k, v = last.attention.project(last.attention_norm(x), rotary, outputs)
         mask = _rows(mask, causal, outputs, x.shape[-2], x.device)
         return self.norm(last.update(select(x, outputs), q, k, v, mask))
 

@@ -189,7 +189,9 @@ class MemoryModule(LightningModule, ABC):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW with one parameter group a network; learning rate per step, not per epoch."""
         groups = [{"params": params, "name": name} for name, params in self.trainable().items() if params]
-        optimizer = torch.optim.AdamW(groups, lr=self.learning_rate, weight_decay=self.weight_decay, betas=self.betas)
+        optimizer = torch.optim.AdamW(
+            groups, lr=self.learning_rate, weight_decay=self.weight_decay, betas=self.betas, fused=True
+        )
         scheduler = warmup_schedule(optimizer, self.warmup_steps, self.trainer.max_steps, self.schedule)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 

@@ -32,21 +32,19 @@ def stack(generator: np.random.Generator, samples: int, *, length: int, symbols:
     Returns:
         Inputs and targets, int64 `[samples, T]`.
     """
-    rows = np.arange(samples)
-    pushed = generator.integers(1, symbols + 1, (samples, length))
-    coin = generator.random((samples, length)) < 0.5
-    inputs = np.zeros((samples, length), dtype=np.int64)
-    targets = np.full((samples, length), IGNORE_INDEX, dtype=np.int64)
-    contents = np.zeros((samples, capacity + 1), dtype=np.int64)  # place 0 is the floor, never written
-    depth = np.zeros(samples, dtype=np.int64)
+    pushed = generator.integers(1, symbols + 1, (samples, length)).T.copy()  # time first, so that a step is one run
+    coin = (generator.random((samples, length)) < 0.5).T.copy()
+    inputs = np.empty((length, samples), dtype=np.int64)
+    targets = np.empty((length, samples), dtype=np.int64)
+    contents = np.zeros((capacity + 1) * samples, dtype=np.int64)  # level by level; level 0 is the floor
+    top = np.arange(samples)  # where each stack's uppermost symbol lies
     for t in range(length):
-        push = (depth == 0) | ((depth < capacity) & coin[:, t])
-        top = contents[rows, depth]
-        inputs[:, t] = np.where(push, pushed[:, t], 0)
-        targets[:, t] = np.where(push, IGNORE_INDEX, top)
-        depth += np.where(push, 1, -1)
-        contents[rows[push], depth[push]] = pushed[push, t]
-    return inputs, targets
+        push = (coin[t] | (top < samples)) & (top < capacity * samples)
+        inputs[t] = np.where(push, pushed[t], 0)
+        targets[t] = np.where(push, IGNORE_INDEX, contents[top])
+        top += np.where(push, samples, -samples)
+        contents[top] = np.where(push, pushed[t], contents[top])  # a pop leaves what it comes upon
+    return inputs.T, targets.T
 
 
 class Stack(ProbeDataModule):
