@@ -28,7 +28,8 @@ class PreparedTransformer:
     """
 
     def __init__(self, transformer: Transformer, positions: Tensor, outputs: slice, causal: bool = False) -> None:
-        self.rotary = transformer.rotary(positions)
+        turns = transformer.rotary(positions)
+        self.rotary = torch.stack([turns, turns, torch.ones_like(turns)], dim=-3)  # queries, keys; values stay
         self.blocks = [_PreparedBlock(block) for block in transformer.blocks]
         self.unit = _Unit(transformer.norm.weight)
         self.gain = transformer.norm.weight * math.sqrt(len(transformer.norm.weight))
@@ -37,34 +38,34 @@ class PreparedTransformer:
     def __call__(self, x: Tensor) -> Tensor:
         """Tokens `[B, S, D]` to normalised outputs `[B, P, D]`."""
         for block in self.blocks[:-1]:
-            x = block(x, self.rotary, slice(None), self.causal)
+            q, k, v = block.project(x, self.rotary)
+            x = block.update(x, attention(q, k, v, causal=self.causal))
+        q, k, v = self.blocks[-1].project(x, self.rotary)
         # Causal or not: the last token sees all.
-        return self.unit(self.blocks[-1](x, self.rotary, self.outputs, causal=False)) * self.gain
+        x = self.blocks[-1].update(x[:, self.outputs], attention(q[:, self.outputs], k, v))
+        return self.unit(x) * self.gain
 
 
 class _PreparedBlock:
-    """`Block` as six linear maps, four of them of tokens of unit length."""
+    """`Block` as four linear maps, two of them of tokens of unit length."""
 
     def __init__(self, block: Block) -> None:
         self.heads, self.unit = block.attention.heads, _Unit(block.attention_norm.weight)
         up, down = cast(nn.Linear, block.feed_forward[0]), cast(nn.Linear, block.feed_forward[2])
-        qkv = _cast(_fold(block.attention_norm.weight, block.attention.qkv.weight))
-        self.queries, self.keys, self.values = qkv.split(block.attention.inner)
+        self.qkv = _cast(_fold(block.attention_norm.weight, block.attention.qkv.weight))
         self.out = _cast(block.attention.out.weight)
         self.up, self.up_bias = _cast(_fold(block.feed_forward_norm.weight, up.weight)), _cast(up.bias)
         self.down, self.down_bias = _cast(down.weight), _cast(down.bias)
 
-    def __call__(self, x: Tensor, rotary: Tensor, outputs: slice, causal: bool) -> Tensor:
-        """`[B, S, D]` to `[B, P, D]`."""
-        unit = self.unit(x)
-        k, v = rotate(self._heads(unit, self.keys), rotary), self._heads(unit, self.values)
-        q = rotate(self._heads(unit[:, outputs], self.queries), rotary[outputs])
-        x = x[:, outputs] + F.linear(attention(q, k, v, causal=causal), self.out)
-        return x + F.linear(F.gelu(F.linear(self.unit(x), self.up, self.up_bias)), self.down, self.down_bias)
+    def project(self, x: Tensor, rotary: Tensor) -> tuple[Tensor, ...]:
+        """Queries, keys and values of tokens `[B, S, D]`: `[B, S, H, d]` each."""
+        qkv = F.linear(self.unit(x), self.qkv)
+        return rotate(qkv.view(*qkv.shape[:-1], 3, self.heads, -1), rotary).unbind(-3)
 
-    def _heads(self, unit: Tensor, weight: Tensor) -> Tensor:
-        """`[B, S, D]` to `[B, S, H, d]`."""
-        return F.linear(unit, weight).view(*unit.shape[:-1], self.heads, -1)
+    def update(self, x: Tensor, attended: Tensor) -> Tensor:
+        """The rest of the block, given what tokens `[B, P, D]` have attended to, `[B, P, H * d]`."""
+        x = x + F.linear(attended, self.out)
+        return x + F.linear(F.gelu(F.linear(self.unit(x), self.up, self.up_bias)), self.down, self.down_bias)
 
 
 class _Unit:

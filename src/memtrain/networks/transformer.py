@@ -129,12 +129,16 @@ def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, causa
     """
     if q.device.type == "cpu" and k.shape[-3] <= FEW_TOKENS and mask is None and not causal:
         return attend_few(q, k, v).flatten(-2)
-    batch = q.shape[:-3]
-    q, k, v = (part.flatten(0, -4).transpose(1, 2) for part in (q, k, v))  # [batch, H, S, d]
+    if q.dim() > 4:
+        batch = q.shape[:-3]
+        if mask is not None and mask.dim() > 2:
+            mask = mask.expand(*batch, *mask.shape[-2:]).flatten(0, -3)
+        q, k, v = (part.flatten(0, -4) for part in (q, k, v))
+        return attention(q, k, v, mask, causal).unflatten(0, batch)
     if mask is not None and mask.dim() > 2:
-        mask = mask.expand(*batch, *mask.shape[-2:]).flatten(0, -3).unsqueeze(1)
-    attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
-    return attended.transpose(1, 2).flatten(2).unflatten(0, batch)
+        mask = mask.unsqueeze(1)  # the same for all heads
+    q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)  # [B, H, S, d]
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal).transpose(1, 2).flatten(2)
 
 
 def attend_few(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
