@@ -66,7 +66,8 @@ class AuthorsDMT(DMTModule):
         inputs = batch.inputs
         steps = inputs.shape[1] - self.context
         labels = torch.arange(self.label_stride - 1, steps, self.label_stride)
-        taught = self.teacher_memories(inputs, torch.cat([torch.tensor([-1]), labels]) + self.context)
+        taught, *_ = self.teacher_memories(inputs, torch.cat([torch.tensor([-1]), labels]) + self.context)
+        assert taught is not None
         start, embeddings = taught[:, 0], self.rnn.embed(inputs[:, self.context :])
         if self.gradient == "through_time":
             path = sequential(self.rnn.cell, start, embeddings).states

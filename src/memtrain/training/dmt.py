@@ -36,10 +36,9 @@ class DMTModule(RolloutModule):
 
     def losses(self, batch: SequenceBatch) -> dict[str, Tensor]:
         """Imitation error at the labelled steps, and the readout's loss where these bear targets."""
-        rollout = self.roll(batch)
-        wanted, position = rollout.timesteps.unique(return_inverse=True)
-        memories = self.teacher_memories(batch.inputs, wanted)[:, position]
-        imitation = memory_error(rollout.states, memories).mean()
+        rollout = self.roll(batch, taught=True)
+        assert rollout.memories is not None
+        imitation = memory_error(rollout.states, rollout.memories).mean()
         self.count_gradient_steps(self.gradient_chain(rollout.window))
         return {
             "imitation": self.imitation_weight * imitation,

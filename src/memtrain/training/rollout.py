@@ -23,11 +23,13 @@ class Rollout:
         states: `m^_t`, `[B, L, K, D]`.
         timesteps: int64 `[L]`, the t of each.
         window: inputs of each window, W.
+        memories: the teacher's `m_t` there, `[B, L, K, D]`, without gradient; None where they were not asked for.
     """
 
     states: Tensor
     timesteps: Tensor
     window: int
+    memories: Tensor | None = None
 
 
 class RolloutModule(MemoryModule):
@@ -157,12 +159,13 @@ class RolloutModule(MemoryModule):
         entry = entry_at(self.rollout_lengths, self.global_step, self.trainer.max_steps)
         return length if entry is None else min(entry, length)
 
-    def roll(self, batch: SequenceBatch, truncation: int | None = None) -> Rollout:
+    def roll(self, batch: SequenceBatch, truncation: int | None = None, taught: bool = False) -> Rollout:
         """The step's rollouts, with the gradient that was asked for.
 
         Args:
             batch: `[B, T]` inputs and targets.
             truncation: cut the gradient path every so many steps; None: never.
+            taught: the teacher's memories at the labelled timesteps are wanted too.
         """
         inputs = batch.inputs
         size, length = inputs.shape
@@ -174,12 +177,13 @@ class RolloutModule(MemoryModule):
         starts = starts.to(inputs.device)
         times = starts[:, None] + 1 + torch.arange(window, device=inputs.device)  # [S, W]
         labels = torch.arange(self.label_stride - 1, window, self.label_stride, device=inputs.device)
+        needs_guess = self.needs_guess or (self.trajectory == "newton" and self.teacher is not None)
+        before, guess, memories = self.teacher_memories(
+            inputs, starts[1:], times if needs_guess else None, times[:, labels].flatten() if taught else None
+        )
         memory = self.rnn.initial_memory(size).unsqueeze(1)
-        guess = None
-        if self.needs_guess or (self.trajectory == "newton" and self.teacher is not None):
-            guess = self.memories_along(inputs, times).flatten(0, 1)
-        if len(starts) > 1:
-            memory = torch.cat([memory, self.teacher_memories(inputs, starts[1:])], dim=1)
+        if before is not None:
+            memory = torch.cat([memory, before], dim=1)
         rolled = roll_out(
             self.rnn.cell,
             memory.flatten(0, 1),
@@ -187,7 +191,7 @@ class RolloutModule(MemoryModule):
             labels,
             self.trajectory,
             self.gradient,
-            guess,
+            None if guess is None else guess.flatten(0, 1),
             self.sweeps,
             truncation,
             replace(self.newton, alpha=self.alpha()),
@@ -195,7 +199,7 @@ class RolloutModule(MemoryModule):
         )
         self._note(rolled)
         states = rolled.states.unflatten(0, (size, len(starts))).flatten(1, 2)  # [B, S * L, K, D]
-        return Rollout(states, times[:, labels].flatten(), window)
+        return Rollout(states, times[:, labels].flatten(), window, memories)
 
     def alpha(self) -> float:
         """Teacher forcing of this step: `teacher_forcing`, from its first value to its last over the stage."""
@@ -240,16 +244,28 @@ class RolloutModule(MemoryModule):
         count = self.count_targets(batch)[rollout.timesteps].sum()
         return self.masked_mean(cross_entropy(logits, targets), targets != IGNORE_INDEX, count)
 
-    def teacher_memories(self, inputs: Tensor, timesteps: Tensor) -> Tensor:
-        """The frozen teacher's memories at `timesteps` `[N]`, without gradient: `[B, N, K, D]`."""
-        assert self.teacher is not None
-        with torch.no_grad():
-            return self.teacher.encode(inputs, timesteps)
+    def teacher_memories(self, inputs: Tensor, *timesteps: Tensor | None) -> list[Tensor | None]:
+        """The frozen teacher's memories at several sets of timesteps, encoded together, without gradient.
 
-    def memories_along(self, inputs: Tensor, times: Tensor) -> Tensor:
-        """The frozen teacher's memories at timesteps `[S, W]`: `[B, S, W, K, D]`."""
-        wanted, position = times.unique(return_inverse=True)
-        return self.teacher_memories(inputs, wanted)[:, position]
+        Args:
+            inputs: int64 `[B, T]`.
+            timesteps: int64, each of any shape, or None.
+
+        Returns:
+            For each set, memories `[B, *shape, K, D]`; None for None and for an empty set.
+        """
+        sets = [times for times in timesteps if times is not None and times.numel()]
+        if not sets:
+            return [None] * len(timesteps)
+        assert self.teacher is not None
+        wanted, position = torch.cat([times.flatten() for times in sets]).unique(return_inverse=True)
+        with torch.no_grad():
+            memories = self.teacher.encode(inputs, wanted)
+        found = iter(position.split([times.numel() for times in sets]))
+        return [
+            memories[:, next(found).view(times.shape)] if times is not None and times.numel() else None
+            for times in timesteps
+        ]
 
     def sequential_steps(self, window: int) -> int:
         """Cell evaluations of a rollout that follow one another; newton's are those of the last training step.
