@@ -15,7 +15,9 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from memtrain.checkpoints import load_checkpoint
 from memtrain.cli import main
 from memtrain.experiment import execution
+from memtrain.experiment.plan import list_runs
 from memtrain.experiment.progress import ReportProgress
+from memtrain.experiment.specification import read_experiment
 
 FILE = Path(__file__).parents[1] / "conf" / "experiment.yaml"
 
@@ -217,3 +219,21 @@ def test_a_failed_run_is_named_and_the_others_are_still_compared(
     shown = capsys.readouterr().out
     assert "The run smt_dmt 8 seed 0 failed with status 1" in shown
     assert "bptt" in (tmp_path / "comparison.csv").read_text()
+
+
+def test_a_tuning_run_that_diverges_is_recorded_and_the_grid_goes_on(tmp_path: Path) -> None:
+    grid = "grid={learning_rates: {bptt: [1e+30, 3e-3]}, seeds: [9]}"
+    runs = list_runs(read_experiment(FILE, [grid]))
+    trials = [index for index, trial in enumerate(runs) if trial.rates]
+    for index in trials:
+        assert run(tmp_path, index, grid) == 0
+    too_high, good = (
+        json.loads((tmp_path / runs[index].folder / "bptt" / "result.json").read_text()) for index in trials
+    )
+    assert "training stopped" in too_high["diverged"]
+    assert too_high["evaluations"] == [{"metrics": {"rollout/loss": None, "rollout/accuracy": None}}]
+    assert good["evaluations"][0]["metrics"]["rollout/loss"] > 0
+    chosen = next(index for index, compared in enumerate(runs) if compared.method == "bptt" and not compared.rates)
+    assert run(tmp_path, chosen, grid) == 0
+    result = json.loads((tmp_path / runs[chosen].folder / "bptt" / "result.json").read_text())
+    assert result["learning_rate"] == 3e-3

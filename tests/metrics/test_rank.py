@@ -36,3 +36,9 @@ def test_collapsed_memories_have_rank_zero_up_to_rounding() -> None:
 
 def test_random_memories_use_nearly_all_directions() -> None:
     assert effective_rank(torch.randn(2000, 10)).item() == pytest.approx(10.0, rel=0.01)
+
+
+def test_memories_that_are_not_finite_have_no_rank() -> None:
+    memories = torch.randn(5, 3)
+    memories[2, 1] = torch.inf
+    assert effective_rank(memories).isnan()

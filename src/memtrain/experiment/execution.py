@@ -32,6 +32,7 @@ from memtrain.files import read_json, write_json
 from memtrain.fit import MemtrainCLI
 from memtrain.provenance import provenance
 from memtrain.training import MemoryModule
+from memtrain.training.divergence import Diverged
 from memtrain.training.loading import load_module
 
 WARM_UP_STEPS, TIMED_STEPS = 10, 30
@@ -66,8 +67,14 @@ def execute(experiment: Experiment, run: Run, directory: Path, rates: Rates) -> 
         for plan in plans:
             if not is_done(plan, directory):
                 folder = directory / plan.folder
-                steps = stage_steps(plan, folder, experiment.budget, source, progress)
-                train(plan, folder, steps, source, progress)
+                try:
+                    steps = stage_steps(plan, folder, experiment.budget, source, progress)
+                    train(plan, folder, steps, source, progress)
+                except Diverged as error:
+                    if not run.rates:
+                        raise
+                    give_up(plans[plans.index(plan) :], directory, error)
+                    return
                 if is_first():
                     progress.report(plan.name, "evaluating", plan.share)
                     content = result(experiment, run, plan, directory)
@@ -76,6 +83,14 @@ def execute(experiment: Experiment, run: Run, directory: Path, rates: Rates) -> 
                         show_result(experiment, run, plans, content, directory)
             progress.finish(plan.share)
             source = directory / plan.folder / "checkpoints" / "last.ckpt"
+
+
+def give_up(plans: list[StagePlan], directory: Path, error: Diverged) -> None:
+    """Record that a tuning run has diverged: rates that are too high are an answer, which is never chosen."""
+    for plan in plans:
+        metrics = {"rollout/loss": None, "rollout/accuracy": None}
+        content = {"fingerprint": plan.fingerprint, "diverged": str(error), "evaluations": [{"metrics": metrics}]}
+        rank_zero_only(write_json)(directory / plan.folder / "result.json", content)
 
 
 def is_done(plan: StagePlan, directory: Path) -> bool:
