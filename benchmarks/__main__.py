@@ -26,7 +26,7 @@ from memtrain.files import write_json, write_table, write_text
 from memtrain.parsing import SentenceParser, sentence
 from memtrain.provenance import provenance
 
-LIMITED = ("A_bidirectional", "A_causal", "B", "F")
+LIMITED = ("A_bidirectional", "A_causal", "B", "C_detached", "C_through_time", "D", "E_1", "E_8", "F")
 """Workloads whose share of the machine's speed is measured."""
 PARTS = ("limit", "growth", "streaming")
 """What `--only` knows beside the workloads."""
