@@ -163,7 +163,7 @@ def bptt(name: str, reference: Reference | None, setting: Setting) -> Pair:
 
 def generation(name: str, reference: Reference | None, setting: Setting) -> Pair:
     """Tokens that the RNN writes on its own, after one token of prompt (workload E)."""
-    rnn = RNN(setting.size.network(), setting.size.vocabulary).eval()
+    rnn = RNN(setting.size.network(), setting.size.vocabulary).eval().requires_grad_(False)
     prompt = torch.randint(setting.size.vocabulary, (setting.batch, 1))
     ours = Side(lambda: generate_tokens(rnn, prompt, setting.rollout), units=setting.rollout)
     if reference is None:

@@ -110,4 +110,4 @@ def test_every_method_trains_and_is_read(file: Path, sources: dict[str, Path], t
             assert math.isfinite(metrics["rollout/loss"])
             assert result["counters"]["steps"] > trained
             trained = result["counters"]["steps"]
-        assert trained == 2
+        assert trained == max(2, len(experiment.methods[run.method]))  # each stage takes one step at least
