@@ -1,0 +1,4 @@
+"""Measurements: functions from options to a table and a figure, for experiments that are no comparison of methods.
+
+An experiment file names one as `measurement.class_path`; `memtrain run` calls it. Nothing else imports this room.
+"""

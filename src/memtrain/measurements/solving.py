@@ -1,0 +1,33 @@
+"""What measurements write down of a trajectory that Newton's method has solved."""
+
+from torch import Tensor
+
+from memtrain.trajectory import Fallback, Trajectory
+
+
+def describe(solved: Trajectory) -> dict[str, float | None]:
+    """How a batch was solved, as columns of a table.
+
+    Args:
+        solved: what `memtrain.trajectory.newton` returned.
+
+    Returns:
+        `iterations`: mean over the samples that were solved over all timesteps at once, None if there are none;
+        `windows` and `sequential`: shares of samples that fell back, in [0, 1]; `error`: the largest that any number of
+        a state may be away from the rollout, to first order.
+    """
+    assert solved.iterations is not None
+    assert solved.fallback is not None
+    assert solved.error is not None
+    at_once = solved.iterations[solved.fallback == Fallback.NONE]
+    return {
+        "iterations": mean(at_once) if len(at_once) else None,
+        "windows": mean(solved.fallback == Fallback.WINDOWS),
+        "sequential": mean(solved.fallback == Fallback.SEQUENTIAL),
+        "error": solved.error.max().item(),
+    }
+
+
+def mean(values: Tensor) -> float:
+    """The mean of any tensor as a number."""
+    return values.double().mean().item()

@@ -1,0 +1,41 @@
+"""Every shipped experiment that is a measurement is parsed whole, and measured at a tiny size by its command."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from memtrain.cli import main
+from memtrain.experiment.measurement import prepare
+from memtrain.experiment.specification import read_experiment
+
+FOLDER = Path(__file__).parents[2] / "experiments"
+FILES = [file for file in sorted(FOLDER.glob("*/experiment.yaml")) if "measurement" in yaml.safe_load(file.read_text())]
+TINY = {
+    "newton_iterations": {"lengths": [4, 8], "scales": [1], "cells": {"para_lstm": 4, "gru": 4}, "batch": 2},
+    "exponent_along_training": {"steps": 2, "length": 8, "width": 8, "batch_size": 2, "readings": 1},
+}
+
+
+def name(file: Path) -> str:
+    return file.parent.name
+
+
+@pytest.mark.parametrize("file", FILES, ids=name)
+def test_every_option_is_known_and_three_seeds_are_measured(file: Path) -> None:
+    experiment = read_experiment(file)
+    assert experiment.name == name(file)
+    assert experiment.measurement is not None
+    _, options = prepare(experiment.measurement)
+    assert set(experiment.measurement["init_args"]) == set(options)  # the file says all that can be set
+    assert options["seeds"] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("file", FILES, ids=name)
+def test_the_command_writes_a_row_a_seed_and_a_figure(file: Path, tmp_path: Path) -> None:
+    changes = [f"measurement.init_args.{key}={value}" for key, value in TINY[name(file)].items()]
+    words = [word for change in changes for word in ("--set", change)]
+    assert main(["run", str(file), *words, "--output", str(tmp_path)]) == 0
+    assert set(pd.read_csv(tmp_path / "results.csv")["seed"]) == {0, 1, 2}
+    assert (tmp_path / "figure.png").stat().st_size > 0
