@@ -8,7 +8,7 @@ import torch
 
 from memtrain.measurements.newton_iterations import CELLS, CellName, draw_problem, newton_iterations
 
-SECONDS = ["newton_seconds", "sequential_seconds"]
+SECONDS = ["newton_cpu_seconds", "sequential_cpu_seconds"]
 
 
 @pytest.fixture(scope="module")
