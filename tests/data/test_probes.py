@@ -209,3 +209,10 @@ def test_a_bad_option_is_refused_in_one_sentence(probe: Any, options: dict[str, 
 def test_the_smallest_space_that_is_accepted_does_fill_its_evaluation_sets() -> None:
     data = Parity(length=10, evaluation_samples=64)
     assert len(set(map(tuple, data.dataset("test").__getitems__(range(64)).inputs.tolist()))) > 30
+
+
+def test_fewer_evaluation_samples_than_processes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = Retrieval(evaluation_samples=2)
+    monkeypatch.setattr(Retrieval, "_ranks", 3)
+    with pytest.raises(ValueError, match=r"data\.evaluation_samples is 2, but each of 3 processes needs one"):
+        data.val_dataloader()

@@ -189,6 +189,11 @@ class SequenceDataModule(LightningDataModule, ABC):
 
     def _evaluation_loader(self, split: Split) -> DataLoader[SequenceBatch]:
         dataset = self.dataset(split)
+        if len(dataset) < self._ranks:
+            raise ValueError(
+                f"data.evaluation_samples is {len(dataset)}, but each of {self._ranks} processes needs one; "
+                f"set it to at least {self._ranks}, or use fewer trainer.devices."
+            )
         return self._loader(dataset, EvaluationSampler(dataset, self._ranks, self._rank), self.evaluation_batch_size)
 
     def _loader(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock
 from numpy.typing import NDArray
 
 
@@ -32,8 +33,7 @@ def cache_entry(cache_folder: str | None, key: dict[str, Any]) -> Path:
 def prepare_once(entry: Path, key: dict[str, Any], build: Callable[[Path], None]) -> None:
     """Fill a cache entry unless it is there: built beside its place, then renamed into it.
 
-    Processes may start together: each builds its own copy, the first to finish is kept, and nobody ever
-    sees a half.
+    Of processes that start together the first builds and the others wait for it; nobody ever sees a half.
 
     Args:
         entry: the entry's folder, from `cache_entry`.
@@ -42,17 +42,18 @@ def prepare_once(entry: Path, key: dict[str, Any], build: Callable[[Path], None]
     """
     if entry.is_dir():
         return
-    beside = entry.with_name(f".{entry.name}-{uuid.uuid4().hex}")
-    beside.mkdir(parents=True)
-    try:
-        build(beside)
-        (beside / "source.json").write_text(json.dumps(key, indent=2, sort_keys=True))
-        beside.rename(entry)
-    except OSError:
-        if not entry.is_dir():  # otherwise another process was first: its copy is as good as ours
-            raise
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+    entry.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(entry.with_name(f".{entry.name}.lock")):
+        if entry.is_dir():
+            return
+        beside = entry.with_name(f".{entry.name}-{uuid.uuid4().hex}")
+        beside.mkdir()
+        try:
+            build(beside)
+            (beside / "source.json").write_text(json.dumps(key, indent=2, sort_keys=True))
+            beside.rename(entry)
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
 
 
 class TokenFile:

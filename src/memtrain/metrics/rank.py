@@ -11,8 +11,8 @@ def effective_rank(memories: Tensor) -> Tensor:
         memories: `[S, ...]`, S samples; everything after the first dimension is one memory (K * D numbers).
 
     Returns:
-        A scalar from 1 (all on a line) to min(S - 1, K * D); 0 where all memories are equal up to rounding; NaN where one
-        is not finite, as after a run has diverged.
+        A scalar from 1 (all on a line) to min(S - 1, K * D); 0 where all memories are equal up to rounding; NaN where
+        one is not finite, as after a run has diverged.
     """
     matrix = memories.detach().flatten(1)
     matrix = matrix if matrix.dtype == torch.float64 else matrix.float()

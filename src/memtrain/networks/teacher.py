@@ -66,12 +66,13 @@ class Encoder(nn.Module):
 
         Args:
             embeddings: embedded inputs, `[B, T, D]`.
-            timesteps: int64 `[N]`, each in `0..T-1`; best on the CPU, where reading them makes no device wait.
+            timesteps: int64 `[N]`, each in `0..T-1`.
 
         Returns:
             Normalised memories `[B, N, K, D]`, float32 or better.
         """
-        groups = timesteps.cpu().split(max(1, REGISTERS_PER_PASS // self.options.memory_tokens))
+        timesteps = timesteps.cpu()  # once, for a device waits whenever it is asked for numbers
+        groups = timesteps.split(max(1, REGISTERS_PER_PASS // self.options.memory_tokens))
         if self.options.attention == "causal":
             remembered = self._remember(embeddings[:, : int(timesteps.max()) + 1])
             memories = [self._recall(remembered, group) for group in groups]

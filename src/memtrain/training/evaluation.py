@@ -5,6 +5,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torchmetrics import CatMetric
 
 from memtrain.batch import IGNORE_INDEX, SequenceBatch
 from memtrain.metrics.drift import Drift
@@ -16,7 +17,7 @@ from memtrain.trajectory import sequential
 
 KINDS = ("teacher", "one_step", "rollout")
 KEPT_MEMORIES = 512
-"""Memories kept of an evaluation for uniformity and effective rank."""
+"""Memories kept of an evaluation, by each rank, for uniformity and effective rank."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class Evaluation(nn.Module):
         super().__init__()
         self.predictions = nn.ModuleDict({kind: Prediction() for kind in KINDS})
         self.drift, self.one_step = Drift(), Drift()
-        self.kept: Tensor | None = None
+        self.kept = CatMetric(nan_strategy="disable")  # memories, of all ranks
 
     def of(self, kind: str) -> Prediction:
         """The prediction metric of one kind."""
@@ -121,7 +122,7 @@ class Evaluation(nn.Module):
         memories = result.memories if result.memories is not None else result.states
         if result.everywhere and memories is not None:
             # The last timestep of each sample: memories of whole sequences, the same choice in every stage.
-            self.kept = memories[:KEPT_MEMORIES, -1].detach()
+            self.kept.update(memories[:KEPT_MEMORIES, -1].detach())
 
     def compute(self) -> dict[str, Tensor]:
         """All metrics that the networks at hand allow."""
@@ -134,13 +135,13 @@ class Evaluation(nn.Module):
             drift = self.drift.compute()
             values |= {f"drift/{name}": drift[name] for name in ("mean", "equilibrium", "relative")}
             values["one_step/error"] = self.one_step.compute()["mean"]
-        if self.kept is not None:
-            values["memory/uniformity"] = uniformity(self.kept.flatten(0, 1))
-            values["memory/effective_rank"] = effective_rank(self.kept.flatten(1))
+        if self.kept.update_called:
+            kept = cast(Tensor, self.kept.compute())
+            values["memory/uniformity"] = uniformity(kept.flatten(0, 1))
+            values["memory/effective_rank"] = effective_rank(kept.flatten(1))
         return values
 
     def reset(self) -> None:
         """Forget all batches."""
-        for metric in (*map(self.of, KINDS), self.drift, self.one_step):
+        for metric in (*map(self.of, KINDS), self.drift, self.one_step, self.kept):
             metric.reset()
-        self.kept = None
