@@ -6,6 +6,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, TypeVar
 
 import matplotlib
@@ -105,7 +106,7 @@ def solve_all(problem: Problem, length: int) -> list[dict[str, Any]]:
     """The first `length` steps from both guesses, as rows."""
     embeddings = problem.embeddings[:, :length]
     arguments = problem.cell, problem.memory, embeddings
-    expected, sequential_cpu_seconds = timed(lambda: sequential(*arguments))
+    expected, sequential_cpu_seconds = timed(partial(sequential, *arguments))
     recurrence = Recurrence.of(problem.cell, embeddings)
     _, jacobian = recurrence.linearize(preceding(problem.memory, expected.states))
     exponent = mean(largest_exponent(jacobian))
@@ -117,7 +118,7 @@ def solve_all(problem: Problem, length: int) -> list[dict[str, Any]]:
     ):
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="trajectory is newton, but some samples")  # a column says it
-            solved, seconds = timed(lambda o=options, t=teacher: newton(*arguments, o, t))
+            solved, seconds = timed(partial(newton, *arguments, options, teacher))
         rows.append(
             {"guess": guess, "exponent": exponent}
             | describe(solved)
