@@ -61,3 +61,38 @@ def test_weights_are_cast_once_under_autocast(transformer: Transformer) -> None:
         expected = transformer(x, torch.arange(TOKENS))
     assert not casts
     torch.testing.assert_close(outputs, expected, rtol=0.05, atol=0.05)
+
+
+@pytest.mark.slow
+def test_the_compiled_stack_equals_the_stack(transformer: Transformer) -> None:
+    x = torch.randn(3, TOKENS, WIDTH, dtype=torch.float64, requires_grad=True)
+    positions = torch.arange(TOKENS)
+    for _ in range(2):  # another rollout: the weights are prepared anew
+        stack = PreparedTransformer(transformer, positions, slice(0, 4), compiled=True)
+        compiled = stack(x)
+        assert stack.compiled
+        expected = transformer(x, positions, outputs=slice(0, 4))
+        torch.testing.assert_close(compiled, expected, rtol=1e-10, atol=1e-10)
+        for own, of_stack in zip(gradients(compiled, x, transformer), gradients(expected, x, transformer), strict=True):
+            torch.testing.assert_close(own, of_stack, rtol=1e-9, atol=1e-9)
+
+
+def test_without_a_compiler_the_stack_runs_uncompiled(
+    transformer: Transformer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from torch._dynamo.exc import TorchDynamoException
+
+    def fail(*_: object) -> Tensor:
+        raise TorchDynamoException("no C++ compiler")
+
+    monkeypatch.setattr("memtrain.networks.prepared._compiled_run", lambda: fail)
+    x, positions = torch.randn(3, TOKENS, WIDTH, dtype=torch.float64), torch.arange(TOKENS)
+    stack = PreparedTransformer(transformer, positions, slice(None), compiled=True)
+    with pytest.warns(UserWarning, match=r"compile is true, but torch.compile failed \(no C\+\+ compiler\)"):
+        torch.testing.assert_close(stack(x), transformer(x, positions), rtol=1e-12, atol=1e-12)
+    assert not stack.compiled
+
+
+def test_without_gradient_nothing_is_compiled(transformer: Transformer) -> None:
+    with torch.no_grad():
+        assert not PreparedTransformer(transformer, torch.arange(TOKENS), slice(None), compiled=True).compiled

@@ -11,7 +11,7 @@ from tiny import NETWORK, VOCABULARY, Batches, random_batch
 from memtrain.checkpoints import load_checkpoint, load_source
 from memtrain.data import Retrieval
 from memtrain.networks import NetworkOptions
-from memtrain.networks.cells import GRUCell, TransformerCell
+from memtrain.networks.cells import GRUCell, MLPCell, TransformerCell
 from memtrain.training import BPTTModule, DMTModule, SMTModule, TeacherModule
 from memtrain.training.loading import load_module
 
@@ -246,9 +246,21 @@ def test_dmt_from_a_teacher_without_an_rnn_is_refused(train):
         (DMTModule, {"trajectory": "picard", "sweeps": 0}, "sweeps is 0"),
         (DMTModule, {"rollout_length": [2, 8], "label_stride": 3}, "label_stride is 3"),
         (BPTTModule, {"truncation": 0}, "truncation is 0"),
+        (
+            BPTTModule,
+            {"compile": True, "network": NetworkOptions(cell=MLPCell)},
+            "compile is true, but network.cell is MLPCell",
+        ),
         (BPTTModule, {"micro_batches": 0}, "micro_batches is 0"),
     ],
 )
 def test_impossible_options_are_refused_in_a_sentence(stage, options, sentence):
     with pytest.raises(ValueError, match=sentence):
         make(stage, **options)
+
+
+def test_compile_is_for_rollouts_and_changes_no_name_of_a_weight():
+    compiled, plain = make(BPTTModule, compile=True), make(BPTTModule)
+    assert compiled.rnn.cell.compiled
+    assert not plain.rnn.cell.compiled
+    assert compiled.state_dict().keys() == plain.state_dict().keys()

@@ -136,7 +136,7 @@ class Evaluation(nn.Module):
             values |= {f"drift/{name}": drift[name] for name in ("mean", "equilibrium", "relative")}
             values["one_step/error"] = self.one_step.compute()["mean"]
         if self.kept.update_called:
-            kept = cast(Tensor, self.kept.compute())
+            kept = self.kept.compute()
             values["memory/uniformity"] = uniformity(kept.flatten(0, 1))
             values["memory/effective_rank"] = effective_rank(kept.flatten(1))
         return values

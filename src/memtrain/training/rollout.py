@@ -8,7 +8,7 @@ from torch import Tensor
 
 from memtrain.batch import IGNORE_INDEX, SequenceBatch
 from memtrain.networks import RNN, Teacher
-from memtrain.networks.cells import StructuredCell
+from memtrain.networks.cells import StructuredCell, TransformerCell
 from memtrain.objectives import bearing_timesteps, cross_entropy, sample_starts, step_generator
 from memtrain.training.base import MemoryModule
 from memtrain.trajectory import Adjoint, Gradient, Method, NewtonOptions, Trajectory, roll_out, scans_adjoint
@@ -51,6 +51,8 @@ class RolloutModule(MemoryModule):
         newton: how newton solves; null: the defaults of NewtonOptions.
         teacher_forcing: newton's alpha over the stage, which goes linearly through these values; [1.0, 0.0] leads from
             SMT's one-step training to the RNN's own rollout. null: `newton.alpha` throughout.
+        compile: run a Transformer cell's updates through torch.compile (needs a C++ compiler on a CPU; takes half a
+            minute before the first step, so it pays in stages of many steps only).
         kwargs: see MemoryModule.
     """
 
@@ -69,6 +71,7 @@ class RolloutModule(MemoryModule):
         adjoint: Adjoint = "auto",
         newton: NewtonOptions | None = None,
         teacher_forcing: list[float] | None = None,
+        compile: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -114,6 +117,13 @@ class RolloutModule(MemoryModule):
             sweeps,
         )
         self.rnn = RNN(self.network, self.vocabulary_size)
+        if compile:
+            if not isinstance(self.rnn.cell, TransformerCell):
+                raise ValueError(
+                    f"compile is true, but network.cell is {type(self.rnn.cell).__name__}, and only a TransformerCell "
+                    "has updates to compile; set compile to false."
+                )
+            self.rnn.cell.compiled = True
         self.statistics: dict[str, Tensor] = {}
         self.newton_steps = 0
         if trajectory == "newton" or self.scans_adjoint:

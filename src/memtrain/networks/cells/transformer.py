@@ -35,6 +35,8 @@ class TransformerCell(Cell):
         super().__init__(width, memory_tokens, memory_normalization)
         self.transformer = Transformer(width, layers, heads, head_dimension)
         self.register_buffer("positions", torch.arange(memory_tokens + 1), persistent=False)
+        self.compiled = False
+        """Whether rollouts with gradient go through torch.compile; set by the stage that rolls out."""
 
     def step(self, memory: Tensor, embedding: Tensor) -> Tensor:
         """See `Cell.step`."""
@@ -43,7 +45,8 @@ class TransformerCell(Cell):
 
     def prepared(self) -> Update:
         """See `Cell.prepared`."""
-        stack = PreparedTransformer(self.transformer, self.positions, outputs=slice(0, self.memory_tokens))
+        wanted = slice(0, self.memory_tokens)
+        stack = PreparedTransformer(self.transformer, self.positions, wanted, compiled=self.compiled)
         return lambda memory, embedding: normalize_memory(stack(_tokens(memory, embedding)), self.memory_normalization)
 
 
