@@ -156,16 +156,16 @@ def test_failing_samples_are_solved_by_another_way_and_others_are_not_touched(
         torch.testing.assert_close(of_newton, of_rollout, rtol=1e-8, atol=1e-8)
 
 
-def test_a_sample_whose_later_window_fails_goes_on_from_there_step_by_step() -> None:
-    """The first half of the inputs leaves the gates no choice, so that its windows succeed."""
+def test_a_sample_whose_later_window_fails_is_rolled_out_from_its_start() -> None:
+    """The first half of the inputs leaves the gates little choice, so that its windows pass a coarse tolerance."""
     cell = hard_cell()
     start, embeddings = (x[:1] for x in hard_problem())
-    embeddings[:, :64] *= 1e6
+    embeddings[:, :64] *= 1.5
     with pytest.warns(UserWarning, match="did not converge"):
-        trajectory = newton(cell, start, embeddings, replace(EXACT, maximum_iterations=3, window=32))
-    torch.testing.assert_close(trajectory.states, sequential(cell, start, embeddings).states, rtol=1e-10, atol=1e-10)
+        trajectory = newton(cell, start, embeddings, replace(EXACT, tolerance=1e-2, maximum_iterations=5, window=32))
+    torch.testing.assert_close(trajectory.states, sequential(cell, start, embeddings).states, rtol=0, atol=1e-12)
     assert trajectory.fallback.tolist() == [Fallback.SEQUENTIAL]
-    assert 64 < trajectory.sequential_steps < 64 + 16  # the hard half, and a few iterations
+    assert trajectory.sequential_steps > embeddings.shape[1]
 
 
 def test_a_guess_with_nan_is_not_mended_but_solved_by_another_way() -> None:

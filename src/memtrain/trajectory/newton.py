@@ -130,8 +130,7 @@ def newton(
     """Solve all timesteps of a rollout at once, exactly, with exact gradients (method: section 7).
 
     The states solve `h_t = f(h_{t-1}, x_t)` within the tolerance. Samples for which Newton's method fails are solved in
-    windows, one after the other, and from the first window that fails too step by step; one warning says so, and
-    `fallback` which. It computes in the memory's own precision: autocast is off.
+    windows, one after the other, and if one of these fails step by step; one warning says so, and `fallback` which. It computes in the memory's own precision: autocast is off.
 
     Args:
         cell: the update f.
@@ -225,24 +224,28 @@ def _solve(recurrence: Recurrence, guess: Tensor, memory: Tensor, options: Newto
 
 
 def _rescue(recurrence: Recurrence, guess: Tensor, memory: Tensor, options: NewtonOptions) -> _Solved:
-    """Windows, one after the other; a sample whose window fails goes on from there step by step."""
+    """Windows, one after the other; a sample one of whose windows fails is rolled out step by step, from its start.
+
+    From its start, for solved windows are as exact as the tolerance says, and where windows fail errors grow.
+    """
     count, length = guess.shape[:2]
+    start = memory
     samples, states = torch.arange(count, device=guess.device), guess.clone()
     iterations, steps = torch.zeros_like(samples), 0
     if options.window is None or options.window >= length:
         return _Solved(recurrence.rollout(memory), length, iterations, torch.full_like(samples, Fallback.SEQUENTIAL))
     fallback = torch.full_like(samples, Fallback.WINDOWS)
     for begin in range(0, length, options.window):
-        window, rest = slice(begin, begin + options.window), slice(begin, None)
+        window = slice(begin, begin + options.window)
         attempt = iterate(recurrence.take(samples, window), guess[samples, window], memory, options)
         states[samples, window] = attempt.states
         iterations[samples] += attempt.iterations
         steps += int(attempt.iterations.max()) + 1
         lost = samples[~attempt.converged]
         if len(lost):
-            states[lost, rest] = recurrence.take(lost, rest).rollout(memory[~attempt.converged])
+            states[lost] = recurrence.take(lost).rollout(start[lost])
             fallback[lost] = Fallback.SEQUENTIAL
-            steps += length - begin
+            steps += length
         samples, memory = samples[attempt.converged], attempt.states[attempt.converged, -1]
         if not len(samples):
             break
