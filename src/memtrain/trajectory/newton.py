@@ -130,7 +130,8 @@ def newton(
     """Solve all timesteps of a rollout at once, exactly, with exact gradients (method: section 7).
 
     The states solve `h_t = f(h_{t-1}, x_t)` within the tolerance. Samples for which Newton's method fails are solved in
-    windows, one after the other, and if one of these fails step by step; one warning says so, and `fallback` which. It computes in the memory's own precision: autocast is off.
+    windows, one after the other, and if one of these fails step by step; one warning says so, and `fallback` which. It
+    computes in the memory's own precision: autocast is off.
 
     Args:
         cell: the update f.
