@@ -16,7 +16,7 @@ import torch
 
 from memtrain.checkpoints import load_checkpoint
 from memtrain.cli import main
-from memtrain.experiment.slurm import ranges
+from memtrain.spans import spans
 
 FILE = Path(__file__).parents[1] / "conf" / "experiment.yaml"
 GRID = "grid={learning_rates: {bptt: [1e-3, 3e-3]}, seeds: [9]}"
@@ -98,7 +98,7 @@ def test_folders_with_spaces_survive(tmp_path: Path) -> None:
 
 
 def test_indices_are_written_as_ranges() -> None:
-    assert ranges([0, 1, 2, 5, 7, 8]) == "0-2,5,7-8"
+    assert spans([0, 1, 2, 5, 7, 8], separator=",") == "0-2,5,7-8"
 
 
 def test_tuning_is_a_job_of_its_own_that_the_runs_wait_for(

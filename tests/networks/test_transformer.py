@@ -6,6 +6,7 @@ import x_transformers
 from torch import Tensor
 from torch.nn import functional as F
 
+from benchmarks.parity import carry_stack
 from memtrain.networks.transformer import FEW_TOKENS, Rotary, Transformer, attend_few, rotate
 
 WIDTH, LAYERS, HEADS = 24, 3, 2
@@ -17,18 +18,7 @@ def carry_over(reference: torch.nn.Module, own: Transformer) -> None:
     torch.testing.assert_close(own.rotary.frequencies[: len(frequencies)], frequencies, rtol=1e-6, atol=0)
     with torch.no_grad():
         own.rotary.frequencies[: len(frequencies)] = frequencies
-        own.norm.weight.copy_(reference.final_norm.g + float(reference.final_norm.unit_offset))
-        for i, block in enumerate(own.blocks):
-            (norm, *_), attention, _ = reference.layers[2 * i]
-            block.attention_norm.weight.copy_(norm.g + float(norm.unit_offset))
-            block.attention.qkv.weight.copy_(
-                torch.cat([attention.to_q.weight, attention.to_k.weight, attention.to_v.weight])
-            )
-            block.attention.out.weight.copy_(attention.to_out.weight)
-            (norm, *_), feed_forward, _ = reference.layers[2 * i + 1]
-            block.feed_forward_norm.weight.copy_(norm.g + float(norm.unit_offset))
-            block.feed_forward[0].load_state_dict(feed_forward.ff[0][0].state_dict())
-            block.feed_forward[2].load_state_dict(feed_forward.ff[2].state_dict())
+    carry_stack(reference, own)
 
 
 def pair(kind: type) -> tuple[torch.nn.Module, Transformer]:

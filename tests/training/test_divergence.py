@@ -11,8 +11,9 @@ from memtrain.checkpoints import load_checkpoint
 from memtrain.cli import main
 from memtrain.data import Retrieval
 from memtrain.networks import NetworkOptions
+from memtrain.spans import spans
 from memtrain.training import BPTTModule
-from memtrain.training.divergence import Diverged, spans
+from memtrain.training.divergence import Diverged
 
 CONF = Path(__file__).parents[1] / "conf"
 NETWORK = NetworkOptions(width=8, memory_tokens=2, heads=2, head_dimension=4)

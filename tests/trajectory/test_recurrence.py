@@ -11,7 +11,8 @@ from memtrain.networks.cells import Cell, LSTMCell, MLPCell, ParaGRUCell, ParaLS
 from memtrain.networks.memory import normalize_memory
 from memtrain.trajectory import sequential
 from memtrain.trajectory.exponent import largest_exponent
-from memtrain.trajectory.recurrence import Recurrence, preceding, propagate
+from memtrain.trajectory.recurrence import Recurrence, propagate
+from memtrain.trajectory.scan import preceding
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from memtrain.experiment.launcher import run_command
 from memtrain.experiment.plan import Run, plan_stages
 from memtrain.experiment.specification import Experiment
 from memtrain.files import write_text
+from memtrain.spans import spans
 
 SECONDS_TO_REQUEUE = 120
 """How long before the time limit SLURM says so."""
@@ -39,7 +40,7 @@ def write_script(
     at_a_time = f"%{jobs}" if jobs is not None else ""
     options: dict[str, Any] = {
         "job-name": experiment.name,
-        "array": ranges([index for index, _ in runs]) + at_a_time,
+        "array": spans((index for index, _ in runs), separator=",") + at_a_time,
         "chdir": Path.cwd(),
         "output": folder / f"{name}-%a.log",
         "open-mode": "append",
@@ -95,17 +96,6 @@ def processes(experiment: Experiment, runs: Sequence[Run]) -> tuple[str, int, in
     if not str(devices).isdecimal() or int(devices) < 1:
         raise ValueError(f"trainer.devices is {devices}, but a cluster must be asked for a number; set for example 4.")
     return accelerator, int(devices), machines
-
-
-def ranges(indices: Sequence[int]) -> str:
-    """Increasing indices as sbatch takes them: `[0, 1, 2, 5]` as `0-2,5`."""
-    parts: list[list[int]] = []
-    for index in indices:
-        if parts and index == parts[-1][-1] + 1:
-            parts[-1].append(index)
-        else:
-            parts.append([index])
-    return ",".join(str(part[0]) if len(part) == 1 else f"{part[0]}-{part[-1]}" for part in parts)
 
 
 def submission(script: Path, after: str | None) -> list[str]:

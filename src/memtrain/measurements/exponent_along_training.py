@@ -1,7 +1,6 @@
 """The largest Lyapunov exponent and Newton's iterations of a cell while it learns a long memory."""
 
 import itertools
-import warnings
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
@@ -16,7 +15,7 @@ from matplotlib.figure import Figure
 from memtrain.batch import SequenceBatch
 from memtrain.compare.figure import COLOURS, GREY, STYLE
 from memtrain.data import Retrieval
-from memtrain.measurements.solving import describe, mean
+from memtrain.measurements.solving import describe, fallbacks_unwarned, mean
 from memtrain.networks import RNN, NetworkOptions
 from memtrain.networks.cells import ParaGRUCell
 from memtrain.training import BPTTModule, DMTModule, MemoryModule, SMTModule
@@ -149,8 +148,7 @@ def read(rnn: RNN, batch: SequenceBatch) -> dict[str, float | None]:
         what `describe` says of Newton's method, from the better of zeros and `f(0, x_t)`.
     """
     options = NewtonOptions(exponent=True)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="trajectory is newton, but some samples")  # a column says it
+    with fallbacks_unwarned():
         solved = newton(rnn.cell, rnn.initial_memory(len(batch.inputs)), rnn.embed(batch.inputs), options)
     assert solved.exponent is not None
     accuracy = mean(predictions(None, rnn, batch).per_sample("rollout")["accuracy"])

@@ -3,7 +3,6 @@
 import copy
 import itertools
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -18,12 +17,12 @@ from matplotlib.lines import Line2D
 from torch import Tensor
 
 from memtrain.compare.figure import COLOURS, GREY, STYLE
-from memtrain.measurements.solving import describe, mean
+from memtrain.measurements.solving import describe, fallbacks_unwarned, mean
 from memtrain.networks.cells import Cell, GRUCell, ParaGRUCell, ParaLSTMCell
 from memtrain.networks.memory import normalize_memory
 from memtrain.trajectory import NewtonOptions, Recurrence, newton, sequential
 from memtrain.trajectory.exponent import largest_exponent
-from memtrain.trajectory.recurrence import preceding
+from memtrain.trajectory.scan import preceding
 
 CellName = Literal["para_gru", "para_lstm", "gru"]
 CELLS: dict[CellName, type[Cell]] = {"para_gru": ParaGRUCell, "para_lstm": ParaLSTMCell, "gru": GRUCell}
@@ -73,7 +72,7 @@ def newton_iterations(
     Returns:
         A row for each cell, scale, seed, length and guess: the largest Lyapunov exponent (nats a step, mean over
         samples), what `describe` says; the largest difference of any number of a state from the sequential rollout, and
-        Newton's own estimate of it, `error`; wall seconds of both, forward only, one call each.
+        Newton's own estimate of it, `error`; CPU seconds of both, forward only, one call each.
     """
     torch.set_num_threads(1)
     rows = []
@@ -116,8 +115,7 @@ def solve_all(problem: Problem, length: int) -> list[dict[str, Any]]:
         ("cold", NewtonOptions(guess="best"), None),
         ("warm", NewtonOptions(guess="teacher"), before),
     ):
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="trajectory is newton, but some samples")  # a column says it
+        with fallbacks_unwarned():
             solved, seconds = timed(partial(newton, *arguments, options, teacher))
         rows.append(
             {"guess": guess, "exponent": exponent}

@@ -1,8 +1,20 @@
 """What measurements write down of a trajectory that Newton's method has solved."""
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from torch import Tensor
 
 from memtrain.trajectory import Fallback, Trajectory
+
+
+@contextmanager
+def fallbacks_unwarned() -> Iterator[None]:
+    """Within, `newton` does not warn of samples that fall back: columns of the table say it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="trajectory is newton, but some samples")
+        yield
 
 
 def describe(solved: Trajectory) -> dict[str, float | None]:

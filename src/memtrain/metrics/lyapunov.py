@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from memtrain.networks.cells import Cell
+from memtrain.trajectory.exponent import size_of
 
 
 @torch.no_grad()
@@ -37,14 +38,14 @@ def largest_lyapunov_exponent(
         )
     generator = torch.Generator().manual_seed(seed)
     direction = torch.randn(memory.shape, generator=generator, dtype=torch.float64).to(memory)
-    direction = direction / _size(direction)
+    direction = direction / size_of(direction)
     growth = []
     # Fused attention and cuDNN's recurrent kernels have no forward-mode derivative.
     with sdpa_kernel(SDPBackend.MATH), torch.backends.cudnn.flags(enabled=False):
         for embedding in embeddings.unbind(1):
             update = partial(_step, cell, embedding)
             memory, direction = cast(tuple[Tensor, Tensor], torch.func.jvp(update, (memory,), (direction,)))
-            size = _size(direction)
+            size = size_of(direction)
             growth.append(size.log())
             direction = direction / size
     return torch.stack(growth[skipped_steps:]).mean()
@@ -53,8 +54,3 @@ def largest_lyapunov_exponent(
 def _step(cell: Cell, embedding: Tensor, memory: Tensor) -> Tensor:
     """The update as a function of the memory alone, its last argument."""
     return cell.step(memory, embedding)
-
-
-def _size(direction: Tensor) -> Tensor:
-    """Norms `[B, 1, 1]`, never 0: a cell that forgets everything has a very negative exponent, not NaN."""
-    return direction.flatten(1).norm(dim=1).clamp(min=torch.finfo(direction.dtype).tiny)[:, None, None]

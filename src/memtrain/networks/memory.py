@@ -7,6 +7,9 @@ from torch import Tensor, nn
 
 MemoryNormalization = Literal["rms", "tanh"]
 
+EPSILON = 1e-12
+"""What every RMS norm adds to a mean square."""
+
 
 def normalize_memory(memory: Tensor, kind: MemoryNormalization) -> Tensor:
     """Normalise memory tokens, in float32 or better (method: section 2, "Memory normalisation").
@@ -23,7 +26,7 @@ def normalize_memory(memory: Tensor, kind: MemoryNormalization) -> Tensor:
             memory = memory.float()
         if kind == "tanh":
             return memory.tanh()
-        return nn.functional.rms_norm(memory, memory.shape[-1:], eps=1e-12)
+        return nn.functional.rms_norm(memory, memory.shape[-1:], eps=EPSILON)
 
 
 class InitialMemory(nn.Module):

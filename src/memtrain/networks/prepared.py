@@ -14,10 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from memtrain.networks.memory import EPSILON
 from memtrain.networks.transformer import Block, Transformer, attention, rotate
-
-EPSILON = 1e-12
-"""What `Transformer`'s norms add to a mean square."""
 
 
 class PreparedTransformer:

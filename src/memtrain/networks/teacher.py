@@ -90,16 +90,16 @@ class Encoder(nn.Module):
 
     def _recall(self, remembered: KeysValues, timesteps: Tensor) -> Tensor:
         """The registers of some timesteps read what the tokens up to there have left: `[B, N, K, D]`."""
-        (keys, _), k, count = remembered[0], self.options.memory_tokens, len(timesteps)
+        (some, _), k, count = remembered[0], self.options.memory_tokens, len(timesteps)
         end = int(timesteps.max()) + 1
         sees = _sees(timesteps, torch.arange(end), self.options.context_length).repeat_interleave(k, 0)
         owner = torch.arange(count).repeat_interleave(k)
         mask = torch.cat([sees, owner[:, None] == owner], dim=1)
         outputs = self.transformer.recall(
-            self.registers.repeat(count, 1).expand(len(keys), -1, -1),
-            self._register_positions(timesteps).flatten().to(keys.device),
-            [(k[:, :end], v[:, :end]) for k, v in remembered],
-            None if bool(mask.all()) else mask.to(keys.device),
+            self.registers.repeat(count, 1).expand(len(some), -1, -1),
+            self._register_positions(timesteps).flatten().to(some.device),
+            [(keys[:, :end], values[:, :end]) for keys, values in remembered],
+            None if bool(mask.all()) else mask.to(some.device),
         )
         return outputs.unflatten(1, (count, k))
 

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from memtrain.networks.memory import EPSILON
+
 Outputs = slice | Tensor
 """Which tokens of the last block are wanted: a slice of positions, or indices `[..., P]` that broadcast."""
 
@@ -169,19 +171,19 @@ class Block(nn.Module):
 
     def __init__(self, width: int, heads: int, head_dimension: int) -> None:
         super().__init__()
-        self.attention_norm = nn.RMSNorm(width, eps=1e-12)
+        self.attention_norm = nn.RMSNorm(width, eps=EPSILON)
         self.attention = Attention(width, heads, head_dimension)
-        self.feed_forward_norm = nn.RMSNorm(width, eps=1e-12)
+        self.feed_forward_norm = nn.RMSNorm(width, eps=EPSILON)
         self.feed_forward = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
 
     def forward(self, x: Tensor, rotary: Tensor, mask: Tensor | None = None, causal: bool = False) -> Tensor:
-        """`[..., S, D]` to `[..., S, D]`; for `mask` and `causal` see `Attention.attend`."""
+        """`[..., S, D]` to `[..., S, D]`; for `mask` and `causal` see `attention`."""
         q, k, v = self.project(x, rotary)
         return self.update(x, q, k, v, mask, causal)
 
-    def project(self, x: Tensor, rotary: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values of the tokens `x`."""
-        return self.attention.project(self.attention_norm(x), rotary)
+    def project(self, x: Tensor, rotary: Tensor, outputs: Outputs | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values of the tokens `x`; see `Attention.project`."""
+        return self.attention.project(self.attention_norm(x), rotary, outputs)
 
     def update(
         self, x: Tensor, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, causal: bool = False
@@ -214,7 +216,7 @@ class Transformer(nn.Module):
         self.rotary = Rotary(head_dimension, rotary_dimensions)
         blocks = nn.ModuleList(Block(width, heads, head_dimension) for _ in range(layers))
         self.blocks: Sequence[Block] = blocks  # type: ignore[assignment]  # torch does not say what a list holds
-        self.norm = nn.RMSNorm(width, eps=1e-12)
+        self.norm = nn.RMSNorm(width, eps=EPSILON)
 
     def forward(
         self,
@@ -237,16 +239,14 @@ class Transformer(nn.Module):
             Normalised outputs `[..., P, D]`, P = S where `outputs` is None.
         """
         rotary = self.rotary(positions)
-        if outputs is None:
-            for block in self.blocks:
-                x = block(x, rotary, mask, causal)
-            return self.norm(x)
         for block in self.blocks[:-1]:
             x = block(x, rotary, mask, causal)
         last = self.blocks[-1]
-        q, k, v = last.attention.project(last.attention_norm(x), rotary, outputs)
-        mask = _rows(mask, causal, outputs, x.shape[-2], x.device)
-        return self.norm(last.update(select(x, outputs), q, k, v, mask))
+        q, k, v = last.project(x, rotary, outputs)
+        if outputs is not None:
+            mask, causal = _rows(mask, causal, outputs, x.shape[-2], x.device), False
+            x = select(x, outputs)
+        return self.norm(last.update(x, q, k, v, mask, causal))
 
     def remember(self, x: Tensor, positions: Tensor, mask: Tensor | None = None) -> KeysValues:
         """What later tokens can attend to: the keys and values of each block, of causal tokens.

@@ -1,12 +1,13 @@
 """What stops a run whose numbers are no longer finite, before they reach a weight."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import groupby
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from memtrain.spans import spans
 
 
 class Diverged(ValueError):
@@ -62,10 +63,3 @@ def gather(samples: list[int], ranks: int) -> list[int]:
     everyone: list[list[int]] = [[] for _ in range(ranks)]
     dist.all_gather_object(everyone, samples)
     return [sample for rank in everyone for sample in rank]
-
-
-def spans(numbers: Iterable[int]) -> str:
-    """Whole numbers in order, runs of neighbours shortened: 1, 2, 3, 7 is `1-3, 7`."""
-    runs = groupby(enumerate(sorted(numbers)), key=lambda pair: pair[1] - pair[0])  # constant along a run
-    ends = [[number for _, number in run] for _, run in runs]
-    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in ends)

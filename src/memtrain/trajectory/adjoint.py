@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from memtrain.networks.cells import Cell
-from memtrain.trajectory.recurrence import Jacobian, Recurrence, preceding, propagate
-from memtrain.trajectory.scan import Backend
+from memtrain.trajectory.recurrence import Jacobian, Recurrence, propagate
+from memtrain.trajectory.scan import Backend, preceding
 from memtrain.trajectory.solution import Trajectory
 
 
@@ -62,5 +62,4 @@ def scan_adjoint(
         with torch.no_grad():
             states = recurrence.rollout(memory)
         states, _, _ = attach_gradient(recurrence, states, memory, jacobian, scan)
-    converged = torch.ones(states.shape[:2], dtype=torch.bool, device=states.device)
-    return Trajectory(states, converged, embeddings.shape[1])
+    return Trajectory.known(states, embeddings.shape[1])

@@ -26,15 +26,15 @@ def largest_exponent(jacobian: Tensor, seed: int = 0) -> Tensor:
     if jacobian.dim() > 4:
         direction = direction.mT  # numbers of a unit side by side, as in J
     growth = jacobian.new_zeros(batch)
-    direction = direction / _size(direction)
+    direction = direction / size_of(direction)
     for matrices in jacobian.unbind(1):
         direction = multiply(matrices, direction)
-        size = _size(direction)
+        size = size_of(direction)
         growth += size.flatten().log()
         direction = direction / size
     return growth / jacobian.shape[1]
 
 
-def _size(direction: Tensor) -> Tensor:
+def size_of(direction: Tensor) -> Tensor:
     """Norms `[B, 1, 1]`, never 0: a cell that forgets everything has a very negative exponent, not NaN."""
     return direction.flatten(1).norm(dim=1).clamp(min=torch.finfo(direction.dtype).tiny)[:, None, None]

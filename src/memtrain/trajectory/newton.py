@@ -15,8 +15,8 @@ from torch import Tensor
 from memtrain.networks.cells import Cell
 from memtrain.trajectory.adjoint import attach_gradient
 from memtrain.trajectory.exponent import largest_exponent
-from memtrain.trajectory.recurrence import Jacobian, Recurrence, preceding, propagate
-from memtrain.trajectory.scan import Backend
+from memtrain.trajectory.recurrence import Jacobian, Recurrence, propagate
+from memtrain.trajectory.scan import Backend, preceding
 from memtrain.trajectory.solution import Fallback, Trajectory
 
 log = logging.getLogger(__name__)
@@ -156,9 +156,8 @@ def newton(
         states, after, jacobian = attach_gradient(recurrence, solved.states, memory, scan=options.scan)
         defect = after - solved.states
         error = propagate(jacobian.abs(), defect.abs(), None, options.scan)
-        return Trajectory(
+        return Trajectory.known(
             states,
-            torch.ones(states.shape[:2], dtype=torch.bool, device=states.device),
             solved.sequential_steps,
             iterations=solved.iterations,
             residual=relative_size(defect, solved.states),

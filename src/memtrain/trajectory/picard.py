@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from memtrain.networks.cells import Cell
+from memtrain.trajectory.scan import preceding
 from memtrain.trajectory.solution import Trajectory
 
 
@@ -29,7 +30,7 @@ def picard(cell: Cell, guess: Tensor, memory: Tensor, embeddings: Tensor, sweeps
     flat = embeddings.flatten(0, 1)
     states = guess
     for _ in range(sweeps):
-        before = torch.cat([memory.unsqueeze(1).to(states.dtype), states[:, :-1]], dim=1)
+        before = preceding(memory.to(states.dtype), states)
         states = cell.step(before.reshape(-1, k, width), flat).view(batch, length, k, width)
     converged = (torch.arange(length, device=guess.device) < sweeps).expand(batch, length)
     return Trajectory(states, converged, sweeps)

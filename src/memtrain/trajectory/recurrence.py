@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from memtrain.networks.cells import Cell, StructuredCell
-from memtrain.trajectory.scan import Backend, linear_recurrence
+from memtrain.trajectory.scan import Backend, linear_recurrence, preceding
 
 Jacobian = Literal["auto", "full", "diagonal"]
 DENSE_LIMIT = 64
@@ -55,7 +55,7 @@ class Recurrence:
             raise ValueError(
                 f"alpha is {alpha}, but there are no teacher memories to mix in; give them, or set it to 0."
             )
-        before = torch.cat([torch.zeros_like(teacher[:, :1]), teacher[:, :-1]], dim=1)
+        before = preceding(torch.zeros_like(teacher[:, 0]), teacher)
         shares = torch.full((embeddings.shape[1],), alpha, dtype=teacher.dtype, device=teacher.device)
         shares[0] = 0
         return cls(cell, inputs, before, shares)
@@ -169,11 +169,6 @@ def refuse_large_memory(cell: Cell) -> None:
             f"{DENSE_LIMIT}; set trajectory to sequential or picard and adjoint to autograd, or take a ParaGRUCell or "
             "ParaLSTMCell with jacobian auto."
         )
-
-
-def preceding(initial: Tensor, states: Tensor) -> Tensor:
-    """`h_{t-1}` at index t: the initial memory `[B, K, D]` and all states `[B, T, K, D]` but the last."""
-    return torch.cat([initial.unsqueeze(1), states[:, :-1]], dim=1)
 
 
 def propagate(jacobian: Tensor, changes: Tensor, initial: Tensor | None, scan: Backend) -> Tensor:

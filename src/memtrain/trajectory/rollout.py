@@ -10,7 +10,8 @@ from memtrain.networks.cells import Cell, StructuredCell
 from memtrain.trajectory.adjoint import scan_adjoint
 from memtrain.trajectory.newton import NewtonOptions, newton
 from memtrain.trajectory.picard import picard
-from memtrain.trajectory.recurrence import Recurrence, preceding
+from memtrain.trajectory.recurrence import Recurrence
+from memtrain.trajectory.scan import preceding
 from memtrain.trajectory.sequential import sequential
 from memtrain.trajectory.solution import Trajectory
 
@@ -103,9 +104,7 @@ def roll_out(
         for part in embeddings.split(truncation, dim=1):
             parts.append(sequential(cell, memory, part).states)
             memory = parts[-1][:, -1].detach()
-        states = torch.cat(parts, dim=1)
-        known = torch.ones(states.shape[:2], dtype=torch.bool, device=states.device)
-        return Trajectory(states[:, labels], known[:, labels], embeddings.shape[1])
+        return Trajectory.known(torch.cat(parts, dim=1)[:, labels], embeddings.shape[1])
     with torch.set_grad_enabled(torch.is_grad_enabled() and gradient == "through_time"):
         whole = solve(cell, memory, embeddings, method, guess, sweeps, options, adjoint)
     if gradient == "through_time":

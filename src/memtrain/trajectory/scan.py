@@ -50,6 +50,11 @@ def multiply(coefficients: Tensor, states: Tensor) -> Tensor:
     return (coefficients @ states.unsqueeze(-1)).squeeze(-1)
 
 
+def preceding(initial: Tensor, states: Tensor) -> Tensor:
+    """`h_{t-1}` at index t: the initial state `[B, ...]` and all states `[B, T, ...]` but the last."""
+    return torch.cat([initial.unsqueeze(1), states[:, :-1]], dim=1)
+
+
 class _LinearRecurrence(torch.autograd.Function):
     """Forward by any backend; backward by the adjoint recurrence `g_t = A_{t+1}^T g_{t+1} + dL/dh_t`."""
 
@@ -73,7 +78,7 @@ class _LinearRecurrence(torch.autograd.Function):
         adjoint = linear_recurrence(following.flip(1), gradient.flip(1), None, ctx.backend).flip(1)
         of_coefficients = None
         if ctx.needs_input_grad[0]:
-            before = torch.cat([initial.unsqueeze(1), states[:, :-1]], dim=1)
+            before = preceding(initial, states)
             of_coefficients = adjoint * before if diagonal else adjoint.unsqueeze(-1) * before.unsqueeze(-2)
         return of_coefficients, adjoint, multiply(transposed[:, 0], adjoint[:, 0]), None
 

@@ -56,12 +56,31 @@ class Cell(nn.Module, ABC):
         Returns:
             The memories after each of them, `[B, T, K, D]`.
         """
-        update, states = self.prepared(), []
-        # unbind, not indexing: the backward of indexing writes a whole [B, T, D] gradient at every step.
-        for embedding in embeddings.unbind(1):
-            memory = update(memory, embedding)
-            states.append(memory)
-        return torch.stack(states, dim=1)
+        return unroll(self.prepared(), memory, embeddings)
+
+
+def unroll(update: Update, memory: Tensor, inputs: Tensor) -> Tensor:
+    """Update a memory `[B, K, D]` with one of the `inputs` `[B, T, ...]` after the other: `[B, T, K, D]`."""
+    states = []
+    # unbind, not indexing: the backward of indexing writes a whole [B, T, D] gradient at every step.
+    for x in inputs.unbind(1):
+        memory = update(memory, x)
+        states.append(memory)
+    return torch.stack(states, dim=1)
+
+
+def halved(cell: str, size: int) -> int:
+    """Half of a memory's `size` numbers, for cells whose memory is [c | h].
+
+    Raises:
+        ValueError: for an odd size.
+    """
+    if size % 2:
+        raise ValueError(
+            f"network.width * network.memory_tokens is {size}, but {cell} needs an even number (half for c, half for "
+            "h); choose an even width."
+        )
+    return size // 2
 
 
 def refuse_rms(cell: str, memory_normalization: MemoryNormalization, accept_rms: bool) -> None:

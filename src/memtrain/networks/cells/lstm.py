@@ -6,7 +6,7 @@ It is stepped: torch's fused LSTM returns h at every step but c only at the last
 import torch
 from torch import Tensor, nn
 
-from memtrain.networks.cells.base import Cell, refuse_rms
+from memtrain.networks.cells.base import Cell, halved, refuse_rms
 from memtrain.networks.memory import MemoryNormalization
 
 
@@ -31,12 +31,7 @@ class LSTMCell(Cell):
     ) -> None:
         super().__init__(width, memory_tokens, memory_normalization)
         refuse_rms("LSTMCell", memory_normalization, accept_rms)
-        if width * memory_tokens % 2:
-            raise ValueError(
-                f"network.width * network.memory_tokens is {width * memory_tokens}, but an LSTMCell needs an even "
-                "number (half for c, half for h); choose an even width."
-            )
-        self.hidden = width * memory_tokens // 2
+        self.hidden = halved("an LSTMCell", width * memory_tokens)
         self.lstm = nn.LSTMCell(width, self.hidden)
         with torch.no_grad():
             self.lstm.bias_ih[self.hidden : 2 * self.hidden] += forget_bias

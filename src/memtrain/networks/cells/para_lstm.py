@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from memtrain.networks.cells.base import refuse_rms
+from memtrain.networks.cells.base import halved, refuse_rms
 from memtrain.networks.cells.structured import BlockDiagonalLinear, StructuredCell, spread_timescales
 from memtrain.networks.memory import MemoryNormalization
 
@@ -40,12 +40,7 @@ class ParaLSTMCell(StructuredCell):
     ) -> None:
         super().__init__(width, memory_tokens, memory_normalization)
         refuse_rms("ParaLSTMCell", memory_normalization, accept_rms)
-        if width * memory_tokens % 2:
-            raise ValueError(
-                f"network.width * network.memory_tokens is {width * memory_tokens}, but a ParaLSTMCell needs an even "
-                "number (half for c, half for h); choose an even width."
-            )
-        units = width * memory_tokens // 2
+        units = halved("a ParaLSTMCell", width * memory_tokens)
         self.inputs = BlockDiagonalLinear(width, units, 3, heads)
         self.recurrent = nn.Parameter(torch.empty(3, units).uniform_(-0.5, 0.5))
         self.peepholes = nn.Parameter(torch.empty(2, units).uniform_(-0.5, 0.5))

@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from memtrain.networks.cells.base import Cell
+from memtrain.networks.cells.base import Cell, unroll
 
 
 class StructuredCell(Cell):
@@ -53,11 +53,7 @@ class StructuredCell(Cell):
 
     def rollout(self, memory: Tensor, embeddings: Tensor) -> Tensor:
         """See `Cell.rollout`; all inputs are projected in one call, before the loop."""
-        states = []
-        for projected in self.project(embeddings).unbind(1):
-            memory = self.update(memory, projected)
-            states.append(memory)
-        return torch.stack(states, dim=1)
+        return unroll(self.update, memory, self.project(embeddings))
 
 
 class BlockDiagonalLinear(nn.Module):
