@@ -8,7 +8,7 @@ SEED ?= 0
 DEMO := runs/demo/seed-$(SEED)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo tensorboard bench test test-slow lint type clean
+.PHONY: help setup demo tensorboard figures bench test test-slow lint type clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ tensorboard: $(READY)  ## show the demo's runs in a browser
 	@test -d $(DEMO) || { echo "There is no $(DEMO) yet; run make demo SEED=$(SEED) first."; exit 1; }
 	@echo "Who is ahead, at what cost? Open http://localhost:6006/#custom_scalars"
 	$(BIN)/tensorboard --logdir $(DEMO) --port 6006
+
+figures: $(READY)  ## draw every figure of experiments/ again from its results.csv
+	$(BIN)/memtrain figures $(patsubst %/results.csv,%,$(wildcard experiments/*/results.csv))
 
 bench: $(BENCH)  ## time it, beside the authors' code in a checkout (REFERENCE=path; under 30 minutes on two cores)
 	$(BIN)/python -m benchmarks $(if $(REFERENCE),--reference '$(REFERENCE)')

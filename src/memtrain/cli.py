@@ -1,4 +1,5 @@
-"""The command `memtrain`: a stage (fit, validate, test, predict), an experiment (run, compare), samples (generate).
+"""The command `memtrain`: a stage (fit, validate, test, predict), an experiment (run, compare, figures), or samples
+(generate).
 
 Heavy imports happen inside the commands, so that `memtrain --help` answers at once.
 """
@@ -106,6 +107,10 @@ def command_parser() -> SentenceParser:
     compare.add_argument("--output", type=Path, default=None, help="where to write (default: the first folder)")
     commands.add_subcommand("compare", compare, help="compare the methods of one or more result folders")
 
+    figures = SentenceParser(description="Draw figure.png of result folders again, from their results.csv alone.")
+    figures.add_argument("folders", type=Path, nargs="+", help="folders with a results.csv, as experiments/demo")
+    commands.add_subcommand("figures", figures, help="draw figures again from their tables")
+
     generate = SentenceParser(description="Draw samples from a trained RNN, alone, one token after the other.")
     generate.add_argument("--checkpoint", type=Path, required=True, help="a checkpoint of stage smt, dmt or bptt")
     generate.add_argument("--prompt", type=str, default=None, help="text or symbols to continue")
@@ -206,6 +211,14 @@ def compare(options: Namespace) -> int:
     return 0
 
 
+def figures(options: Namespace) -> int:
+    """`memtrain figures`."""
+    from memtrain.figures import draw_figures
+
+    draw_figures(options.folders)
+    return 0
+
+
 def generate(options: Namespace) -> int:
     """`memtrain generate`."""
     from memtrain.files import require_folder
@@ -217,4 +230,4 @@ def generate(options: Namespace) -> int:
     return 0
 
 
-COMMANDS = {"run": run, "compare": compare, "generate": generate}
+COMMANDS = {"run": run, "compare": compare, "figures": figures, "generate": generate}

@@ -4,87 +4,17 @@ import json
 import math
 import statistics
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
+from fabricated import ACCURACIES, fabricate, reading, write_result
 from PIL import Image
 
 from memtrain.cli import main
 from memtrain.compare import COLUMNS, read_rows, summarise, verdict
 from memtrain.compare.comparison import next_commands
-from memtrain.compare.figure import draw
 from memtrain.compare.origins import differences, origins
 from memtrain.compare.verdict import idle_teachers, ranked, unlike_sizes
-from memtrain.files import write_json
-
-ACCURACIES = {
-    "teacher": [1.0, 0.98, 0.99],
-    "smt": [0.2, 0.3, 0.25],
-    "smt_dmt": [0.97, 0.96, 0.98],
-    "bptt": [0.13, 0.12, 0.125],
-}
-
-
-def write_result(
-    directory: Path, method: str, stages: list[str], position: int, seed: int, metrics: dict[str, float], **changes: Any
-) -> None:
-    """A finished stage, of 100 steps and 10 seconds, with two validations."""
-    stage = stages[position]
-    folder = directory / method / "128" / str(seed) / stage
-    folder.mkdir(parents=True)
-    result = {
-        "fingerprint": "f",
-        "experiment": "fabricated",
-        "method": method,
-        "stage": stage,
-        "stages": stages,
-        "difficulty_name": "length",
-        "difficulty": 128,
-        "seed": seed,
-        "learning_rate": 1e-3,
-        "encoder": "causal" if "smt" in stages else None,
-        "provenance": {"commit": "c0ffee", "versions": {"torch": "2"}, "hardware": {"processor": "abacus"}},
-        "parameters": {"teacher": 200, "rnn": 100} if "smt" in stages else {"rnn": 100},
-        "counters": {
-            "steps": 100 * (position + 1),
-            "tokens": 12_800 * (position + 1),
-            "train_seconds": 10.0 * (position + 1),
-            "cpu_seconds": 11.0 * (position + 1),
-            "sequential_flops": 1_000,
-            "gradient_steps": 1 if stage == "smt" else 128,
-        },
-        "evaluations": [
-            {
-                "difficulty": length,
-                "split": "test",
-                "metrics": metrics,
-                "reference_lines": {"chance": 0.125, "best_possible": 1.0},
-            }
-            for length in (128, 256)
-        ],
-    }
-    write_json(folder / "result.json", result | changes)
-    start = 10 * position
-    rows = [f"{49},{start + 5},{0.1}", f"{99},{start + 10},{metrics.get('rollout/accuracy', 0)}"]
-    (folder / "metrics.csv").write_text("\n".join(["step,cost/train_seconds,val/rollout/accuracy", *rows]))
-
-
-def reading(kind: str, accuracy: float) -> dict[str, float]:
-    return {f"{kind}/accuracy": accuracy, f"{kind}/loss": 1 - accuracy, f"{kind}/bits": (1 - accuracy) * 1.4427}
-
-
-def fabricate(directory: Path, seeds: int = 3) -> Path:
-    for seed in range(seeds):
-        found = {name: values[seed] for name, values in ACCURACIES.items()}
-        drift = {"drift/mean": 0.5, "drift/equilibrium": 0.4, "drift/relative": 0.1, "memory/uniformity": -3.0}
-        smt = reading("teacher", found["teacher"]) | reading("rollout", found["smt"]) | drift
-        dmt = reading("teacher", found["teacher"]) | reading("rollout", found["smt_dmt"]) | drift
-        write_result(directory, "smt_dmt", ["smt", "dmt"], 0, seed, smt)
-        write_result(directory, "smt_dmt", ["smt", "dmt"], 1, seed, dmt)
-        write_result(directory, "bptt", ["bptt"], 0, seed, reading("rollout", found["bptt"]))
-    return directory
 
 
 def test_teacher_and_smt_are_read_at_the_end_of_their_stage_at_its_cost(tmp_path: Path) -> None:
@@ -259,16 +189,6 @@ def test_experiments_are_not_mixed(tmp_path: Path, capsys: pytest.CaptureFixture
     assert verdict(rows).splitlines()[0].startswith("alpha, length 128: first is ahead of second")
     assert any(s.startswith("beta, pairs 128: second is ahead of first") for s in verdict(rows).splitlines())
     assert len(summarise(rows)) == 4
-    assert len(draw(rows, folders).subfigs) == 2
-
-
-def test_learning_is_drawn_for_data_without_a_difficulty(tmp_path: Path) -> None:
-    metrics = reading("rollout", 0.5)
-    evaluations = [{"difficulty": None, "split": "test", "metrics": metrics, "reference_lines": {"chance": 0.1}}]
-    nothing = {"difficulty": None, "difficulty_name": None, "evaluations": evaluations}
-    write_result(tmp_path, "bptt", ["bptt"], 0, 0, metrics, **nothing)
-    _, learning = draw(read_rows([tmp_path]), [tmp_path]).subfigs[0].axes
-    assert np.asarray(learning.lines[0].get_xdata()).tolist() == [5, 10]
 
 
 def test_runs_of_different_commits_or_hardware_are_told(tmp_path: Path) -> None:

@@ -6,21 +6,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 
+from memtrain.compare.curves import as_csv, read_curves
+from memtrain.compare.equal import at_equal
 from memtrain.compare.figure import draw
 from memtrain.compare.origins import differences, origins
 from memtrain.compare.rows import COLUMNS, read_results, read_rows
+from memtrain.compare.tables import equal_table, table
 from memtrain.compare.verdict import (
-    difficulty_name,
-    diverged,
     experiments,
     idle_teachers,
     metric_of,
     ranked,
-    readable,
     summarise,
     trained_at,
     unlike_sizes,
@@ -33,7 +31,8 @@ from memtrain.provenance import provenance
 def compare_directories(directories: Sequence[Path], output: Path | None = None) -> None:
     """Compare the runs of result folders.
 
-    Writes `comparison.csv`, `comparison.json` and `comparison.png`, and prints table and verdict.
+    Writes `comparison.csv`, `curves.csv`, `equal_tokens.csv`, `comparison.json` and `comparison.png`, and prints tables
+    and verdict.
 
     Args:
         directories: folders that `memtrain run` has filled.
@@ -45,9 +44,13 @@ def compare_directories(directories: Sequence[Path], output: Path | None = None)
     """
     output = output or directories[0]
     rows = read_rows(directories)
+    curves = read_curves(directories)
+    equal = at_equal(curves, "tokens")
     said = verdict(rows)
     found = origins(result for directory in directories for result in read_results(directory))
     write_text(output / "comparison.csv", rows[COLUMNS].to_csv(index=False))
+    write_text(output / "curves.csv", as_csv(curves))
+    write_text(output / "equal_tokens.csv", as_csv(equal))
     write_json(
         output / "comparison.json",
         {
@@ -59,11 +62,13 @@ def compare_directories(directories: Sequence[Path], output: Path | None = None)
         },
     )
     image = io.BytesIO()
-    draw(rows, directories).savefig(image, dpi=200, format="png")
+    draw(rows, curves).savefig(image, dpi=200, format="png")
     write_bytes(output / "comparison.png", image.getvalue())
     console = Console(soft_wrap=False, highlight=False)
     for name, own in experiments(rows):
         console.print(table(name, own))
+        if name in set(equal["experiment"]):
+            console.print(equal_table(name, equal[equal["experiment"] == name], own))
     for sentence in (*differences(found), *unlike_sizes(rows), *idle_teachers(rows), *said.splitlines()):
         console.print(sentence, markup=False, soft_wrap=True)
     console.print(f"Table: {output / 'comparison.csv'}  Figure: {output / 'comparison.png'}", soft_wrap=True)
@@ -88,33 +93,3 @@ def next_commands(rows: pd.DataFrame, directory: Path) -> list[str]:
 def as_primitives(rows: pd.DataFrame) -> list[dict[str, object]]:
     """Rows as dictionaries, with None where a value is undefined."""
     return rows.astype(object).where(rows.notna(), None).to_dict("records")
-
-
-def table(name: str, rows: pd.DataFrame) -> Table:
-    """An experiment's rows for reading: one line a method at each pair of difficulties, the best first."""
-    metric = metric_of(rows)
-    result = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), title=name, title_justify="left")
-    result.add_column(difficulty_name(rows), no_wrap=True)
-    result.add_column("method", no_wrap=True)
-    for column in (metric, "range", "seeds", "seconds", "chain", "weights"):
-        result.add_column(column, justify="right", no_wrap=True)
-    for (difficulty, evaluated), place in rows.groupby(["difficulty", "evaluation_difficulty"], dropna=False):
-        where = "" if pd.isna(difficulty) else f"{difficulty:g}"
-        where += f" -> {evaluated:g}" if where and difficulty != evaluated else ""
-        for method in ranked(place):
-            group = place[place["method"] == method]
-            values = group[metric]
-            result.add_row(
-                where,
-                method,
-                "diverged" if diverged(group).any() else readable(metric, values.mean()),
-                f"{readable(metric, values.min()).split()[0]}..{readable(metric, values.max()).split()[0]}",
-                str(group["seed"].nunique()),
-                f"{group['train_seconds'].mean():.0f}",
-                f"{group['gradient_steps'].max():.0f}",
-                f"{group['parameters'].mean():,.0f}",
-            )
-            where = ""
-        result.add_section()
-    result.caption = "seconds: training, all stages; chain: gradient steps through the cell"
-    return result

@@ -1,172 +1,140 @@
-"""`comparison.png`: what each method reaches at each difficulty, and how fast."""
+"""`comparison.png`: what each method reaches at each difficulty, and how fast. A function of the two tables alone."""
 
 import itertools
-from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Any, Literal
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import matplotlib
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.lines import Line2D
 
-from memtrain.compare.rows import read_results
-from memtrain.compare.verdict import difficulty_name, experiments, metric_of, ranked
+from memtrain.compare.panels import (
+    COSTS,
+    SEEDS_OF_A_MIDDLE,
+    draw_learning,
+    draw_results,
+    drawn_with,
+    markers_of,
+    reference_lines,
+    same,
+)
+from memtrain.compare.style import COLOURS, GREY, STYLE
+from memtrain.compare.verdict import difficulty_name, experiments, metric_of, ranked, trained_at
 
-STYLE: Any = {
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#e6e6e6",
-    "axes.axisbelow": True,
-    "legend.frameon": False,
-}
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f", "#000000")
-"""Okabe and Ito's palette, told apart by colour-blind eyes too."""
-GREY = "#555555"
 WIDTH, HEIGHT = 4.6, 3.8
-"""Of a panel, in inches."""
-CURVES = 3
-"""Difficulties whose learning curves are drawn, the hardest."""
-LineStyle = Literal[":", "-.", "--"]
-REFERENCES: dict[str, dict[str, LineStyle]] = {
-    "accuracy": {"chance": ":", "shortcut_accuracy": "-.", "best_possible": "--"},
-    "loss": {"unigram_entropy": ":", "bigram_entropy": "--"},
-}
-LABELS = {"accuracy": "accuracy on the test split", "loss": "loss on the test split (nats per target)"}
+"""Of the panel of results, in inches, at least."""
+LEARNING_WIDTH, LEARNING_HEIGHT = 3.2, 2.8
+"""Of a panel of learning, in inches."""
+BAR_WIDTH = 0.2
+"""Of a method's bar, in inches, at least."""
+LEARNED = 3
+"""Difficulties whose learning is drawn, the hardest."""
 
 
-def draw(rows: pd.DataFrame, directories: Iterable[Path]) -> Figure:
+@dataclass(frozen=True)
+class Part:
+    """An experiment's part of the figure.
+
+    Attributes:
+        name: of the experiment.
+        rows: its rows, of `drawn_with`.
+        curves: its validation points that say what the RNN could do, and at what cost.
+        methods: in their order: the best in front, unfinished ones last.
+    """
+
+    name: str
+    rows: pd.DataFrame
+    curves: pd.DataFrame
+    methods: list[str]
+
+    @property
+    def difficulties(self) -> list[float]:
+        """Those whose learning is drawn; NaN is that of data without any."""
+        return list(self.curves["difficulty"].drop_duplicates().sort_values())[-LEARNED:]
+
+    @property
+    def costs(self) -> list[str]:
+        """What learning is drawn against: one line of panels each."""
+        return [cost for cost in COSTS if self.curves[cost].notna().any()]
+
+    @property
+    def widths(self) -> list[float]:
+        """Inches: the panel of results, then those of learning."""
+        places = len(self.rows[["difficulty", "evaluation_difficulty"]].drop_duplicates())
+        results = max(WIDTH, 1.4 * places, BAR_WIDTH * (len(self.methods) + 1) * places)
+        return [results, *(LEARNING_WIDTH for _ in self.difficulties)]
+
+    @property
+    def height(self) -> float:
+        """Inches."""
+        return max(HEIGHT, LEARNING_HEIGHT * len(self.costs))
+
+
+def draw(rows: pd.DataFrame, curves: pd.DataFrame) -> Figure:
     """The figure of a comparison.
 
     Args:
         rows: see `memtrain.compare.rows`.
-        directories: where the runs' `metrics.csv` are.
+        curves: see `memtrain.compare.curves`; without any there are no panels of learning.
     """
-    results = [result for directory in directories for result in read_results(directory)]
-    curves = {name: read_curves(results, name, metric_of(own)) for name, own in experiments(rows)}
-    methods = {name: methods_of(own, curves[name]) for name, own in experiments(rows)}
-    known = dict.fromkeys(itertools.chain.from_iterable(methods.values()))
+    parts = [part_of(name, own, curves[curves["experiment"] == name]) for name, own in experiments(rows)]
+    known = dict.fromkeys(itertools.chain.from_iterable(part.methods for part in parts))
     colours = dict(zip(known, itertools.cycle(COLOURS), strict=False))
-    widths = {name: panel_widths(own, curves[name]) for name, own in experiments(rows)}
+    heights = [part.height for part in parts]
     with matplotlib.rc_context(STYLE):
-        size = (max(map(sum, widths.values())), HEIGHT * len(widths))
-        figure = Figure(figsize=size, layout="constrained")
-        parts = figure.subfigures(len(widths), 1, squeeze=False)[:, 0]
-        for part, (name, own) in zip(parts, experiments(rows), strict=True):
-            shown = {method: colours[method] for method in methods[name]}
-            draw_experiment(part, own, curves[name], widths[name], shown)
-            if len(widths) > 1:
-                part.suptitle(name, x=0.01, ha="left", weight="bold")
+        figure = Figure(figsize=(max(sum(part.widths) for part in parts), sum(heights)), layout="constrained")
+        places = figure.subfigures(len(parts), 1, squeeze=False, height_ratios=heights)[:, 0]
+        for place, part in zip(places, parts, strict=True):
+            draw_part(place, part, {method: colours[method] for method in part.methods})
+            if len(parts) > 1:
+                place.suptitle(part.name, x=0.01, ha="left", weight="bold")
     return figure
 
 
-def methods_of(rows: pd.DataFrame, curves: pd.DataFrame) -> list[str]:
-    """Methods first, the best in front, then what they were worth before their last stage, then unfinished ones."""
-    names = [*ranked(rows[rows["final"]]), *ranked(rows[~rows["final"]]), *curves["method"]]
-    return list(dict.fromkeys(names))
+def part_of(name: str, rows: pd.DataFrame, curves: pd.DataFrame) -> Part:
+    """An experiment's part, given its rows and validation points."""
+    rows = drawn_with(rows)
+    curves = curves.dropna(subset=[metric_of(rows)]).dropna(subset=list(COSTS), how="all")
+    own = rows[rows["kind"] == ""]
+    names = [*ranked(own[own["final"]]), *ranked(own[~own["final"]]), *curves["method"]]
+    return Part(name, rows, curves, list(dict.fromkeys(names)))
 
 
-def panel_widths(rows: pd.DataFrame, curves: pd.DataFrame) -> list[float]:
-    """Widths in inches: the panel of results, then one panel for each difficulty whose learning is drawn."""
-    places = len(rows[["difficulty", "evaluation_difficulty"]].drop_duplicates())
-    return [max(WIDTH, 1.4 * places), *(WIDTH for _ in learned_difficulties(curves))]
+def draw_part(place: SubFigure, part: Part, colours: Mapping[str, str]) -> None:
+    """One experiment: its results, and its learning at the hardest difficulties, a column each, a line a cost."""
+    metric, name = metric_of(part.rows), difficulty_name(part.rows)
+    grid = place.add_gridspec(max(1, len(part.costs)), len(part.widths), width_ratios=part.widths)
+    draw_results(place.add_subplot(grid[:, 0]), part.rows, metric, colours)
+    trained = trained_at(part.rows)
+    first = None
+    for line, cost in enumerate(part.costs):
+        for column, difficulty in enumerate(part.difficulties):
+            axes = place.add_subplot(grid[line, column + 1], sharey=first)
+            first = first or axes
+            here = trained[same(trained["difficulty"], difficulty)]
+            draw_learning(axes, part.curves[same(part.curves["difficulty"], difficulty)], cost, metric, colours)
+            for height, (_, style) in reference_lines(here, metric).items():
+                axes.axhline(height, color=GREY, linestyle=style, linewidth=1)
+            if column == 0:
+                axes.set_ylabel(f"validation {metric}" + (" (nats per target)" if metric == "loss" else ""))
+            else:
+                axes.tick_params(labelleft=False)
+            if line == 0:
+                axes.set_title(f"learning, {name} {difficulty:g}" if name else "learning", loc="left")
+    add_legend(place, part, colours)
 
 
-def learned_difficulties(curves: pd.DataFrame) -> list[float]:
-    """The difficulties whose learning is drawn; NaN is that of data without any."""
-    return list(curves["difficulty"].drop_duplicates().sort_values())[-CURVES:]
-
-
-def draw_experiment(
-    part: SubFigure, rows: pd.DataFrame, curves: pd.DataFrame, widths: list[float], colours: Mapping[str, str]
-) -> None:
-    """One experiment: its results, and its learning at each of the hardest difficulties."""
-    metric, name = metric_of(rows), difficulty_name(rows)
-    final, *learning = part.subplots(1, len(widths), squeeze=False, width_ratios=widths)[0]
-    draw_final(final, rows, metric, colours)
-    for axes, difficulty in zip(learning, learned_difficulties(curves), strict=True):
-        draw_curves(axes, curves[same(curves["difficulty"], difficulty)], metric, colours)
-        axes.set_title(f"learning, {name} {difficulty:g}" if name else "learning", loc="left")
-    handles = [matplotlib.lines.Line2D([], [], color=c, marker="o", label=m) for m, c in colours.items()]
-    part.legend(handles=handles, loc="outside lower center", ncols=min(8, len(handles)))
-
-
-def draw_final(axes: Axes, rows: pd.DataFrame, metric: str, colours: Mapping[str, str]) -> None:
-    """Every seed as a point, the mean of a method as a bar, side by side at each pair of difficulties."""
-    keys = ["difficulty", "evaluation_difficulty"]
-    places = rows[keys].drop_duplicates().sort_values(keys)
-    width = 0.8 / len(colours)
-    for position, (difficulty, evaluated) in enumerate(places.itertuples(index=False)):
-        here = rows[same(rows["difficulty"], difficulty) & same(rows["evaluation_difficulty"], evaluated)]
-        for offset, (method, colour) in enumerate(colours.items()):
-            values = here.loc[here["method"] == method, metric]
-            if len(values):
-                x = position + (offset - (len(colours) - 1) / 2) * width
-                axes.bar(x, values.mean(), width * 0.9, color=colour, alpha=0.25)
-                axes.plot([x] * len(values), values, "o", color=colour, markersize=4, clip_on=False)
-        for line, (label, style) in reference_lines(here, metric).items():
-            axes.hlines(line, position - 0.45, position + 0.45, color=GREY, linestyles=style, linewidth=1)
-            if position == len(places) - 1:
-                beside = (position + 0.47, line)
-                axes.annotate(label, beside, fontsize=7, color=GREY, va="center", annotation_clip=False)
-    name = difficulty_name(rows)
-    ticks = [
-        "" if pd.isna(d) else f"{name} {d:g}" if d == e else f"{name} {e:g}\ntrained at {d:g}"
-        for d, e in places.itertuples(index=False)
+def add_legend(place: SubFigure, part: Part, colours: Mapping[str, str]) -> None:
+    """The methods, and the hollow markers of what they were worth on the way, and which curves are strong."""
+    handles = [Line2D([], [], color=colour, marker="o", label=method) for method, colour in colours.items()]
+    handles += [
+        Line2D([], [], color=GREY, linestyle="", marker=marker, markerfacecolor="none", label=f"{kind}, on the way")
+        for kind, marker in markers_of(part.rows).items()
     ]
-    axes.set_xticks(range(len(places)), ticks)
-    axes.grid(axis="x", visible=False)
-    axes.set_ylabel(LABELS[metric])
-    if metric == "accuracy":
-        axes.set_ylim(0, 1.05)
-    axes.set_title("each point one seed, bars their mean", loc="left")
-
-
-def reference_lines(rows: pd.DataFrame, metric: str) -> dict[float, tuple[str, LineStyle]]:
-    """Heights of the lines to draw, with label and line style; equal ones share a label."""
-    lines: dict[float, tuple[str, LineStyle]] = {}
-    for name, style in REFERENCES[metric].items():
-        if name in rows and rows[name].notna().any():
-            height, label = float(rows[name].mean()), name.replace("_", " ")
-            lines[height] = (f"{lines[height][0]},\n{label}", lines[height][1]) if height in lines else (label, style)
-    return lines
-
-
-def draw_curves(axes: Axes, curves: pd.DataFrame, metric: str, colours: Mapping[str, str]) -> None:
-    """The RNN's validation metric against training seconds, one line a seed; stages follow one another on one line."""
-    for (method, _), curve in curves.groupby(["method", "seed"], sort=False):
-        curve = curve.sort_values("train_seconds")
-        axes.plot(curve["train_seconds"], curve[metric], color=colours[method], linewidth=1.4, alpha=0.85)
-        # where one stage hands over to the next
-        handed = curve[curve["stage"] != curve["stage"].shift(-1)].iloc[:-1]
-        axes.plot(handed["train_seconds"], handed[metric], "|", color=colours[method], markersize=10)
-    for line, (_, style) in reference_lines(curves, metric).items():
-        axes.axhline(line, color=GREY, linestyle=style, linewidth=1)
-    axes.set_xlabel("training seconds, all stages (a tick where one ends)")
-    axes.set_ylabel(f"validation {metric}" + (" (nats per target)" if metric == "loss" else ""))
-    if metric == "accuracy":
-        axes.set_ylim(0, 1.05)
-
-
-def read_curves(results: Iterable[Mapping[str, Any]], experiment: str, metric: str) -> pd.DataFrame:
-    """Validation curves of an experiment: method, difficulty (NaN: none), seed, stage, train_seconds, metric, lines."""
-    curves = []
-    for result in results:
-        if result["experiment"] != experiment:
-            continue
-        table = pd.read_csv(result["folder"] / "metrics.csv")
-        columns = {f"val/rollout/{metric}": metric, "cost/train_seconds": "train_seconds"}
-        if not set(columns) <= set(table.columns):
-            continue  # a stage without an RNN, or without validation
-        curve = table[list(columns)].rename(columns=columns).dropna()
-        identity = {name: result[name] for name in ("method", "seed", "stage")}
-        identity["difficulty"] = float("nan") if result["difficulty"] is None else float(result["difficulty"])
-        curves.append(curve.assign(**identity, **result["evaluations"][0]["reference_lines"]))
-    return pd.concat(curves, ignore_index=True) if curves else pd.DataFrame(columns=["method", "difficulty"])
-
-
-def same(column: pd.Series, value: float | None) -> pd.Series:
-    """Which entries equal `value`, where nothing equals nothing."""
-    return column.isna() if pd.isna(value) else column == value
+    if part.curves["seed"].nunique() >= SEEDS_OF_A_MIDDLE:
+        handles.append(Line2D([], [], color=GREY, linewidth=1.5, label="middle seed"))
+    entry = 0.7 + 0.07 * max(len(str(handle.get_label())) for handle in handles)  # inches
+    lines = math.ceil(len(handles) * entry / sum(part.widths))
+    place.legend(handles=handles, loc="outside lower center", ncols=math.ceil(len(handles) / lines))

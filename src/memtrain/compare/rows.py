@@ -15,7 +15,7 @@ COLUMNS = [
     "chance", "shortcut_accuracy", "best_possible", "unigram_entropy", "bigram_entropy",
     "drift_mean", "drift_equilibrium", "drift_relative", "uniformity", "effective_rank",
     "gradient_steps", "optimizer_steps", "tokens", "train_seconds", "cpu_seconds", "sequential_flops",
-    "parameters", "learning_rate", "encoder",
+    "parameters", "learning_rate", "encoder", "final",
 ]  # fmt: skip
 
 METRICS = ("accuracy", "loss", "bits")
@@ -30,8 +30,8 @@ def read_rows(directories: Iterable[Path]) -> pd.DataFrame:
         directories: folders that `memtrain run` has filled.
 
     Returns:
-        One row per (experiment, method, difficulty, seed, evaluation difficulty) with `COLUMNS`, a column `folder` of
-        the stage, and a column `final`: beside the methods there are rows for what their stages were worth before the
+        One row per (experiment, method, difficulty, seed, evaluation difficulty) with `COLUMNS`, and a column `folder`
+        of the stage. Beside the methods, which are `final`, there are rows for what their stages were worth before the
         last one, at the cost until then: `teacher`, and `smt` for a method of stages smt and dmt.
 
     Raises:
@@ -47,7 +47,7 @@ def read_rows(directories: Iterable[Path]) -> pd.DataFrame:
         without_rnn = {(result["method"], result["stage"]) for result in results if not has_rnn(result)}
         for result in results:
             rows += rows_of(result, methods, without_rnn, several=len(methods_with_teacher(results)) > 1)
-    table = pd.DataFrame(rows, columns=[*COLUMNS, "final", "folder"])
+    table = pd.DataFrame(rows, columns=[*COLUMNS, "folder"])
     table = table.astype(dict.fromkeys((*METRICS, *REFERENCE_LINES), float))  # undefined ones are NaN
     keys = ["experiment", "difficulty", "evaluation_difficulty", "method", "seed"]
     refuse_duplicates(table, keys)

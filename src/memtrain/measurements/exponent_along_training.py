@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import Callback
 from matplotlib.figure import Figure
 
 from memtrain.batch import SequenceBatch
-from memtrain.compare.figure import COLOURS, GREY, STYLE
+from memtrain.compare.style import COLOURS, GREY, STYLE
 from memtrain.data import Retrieval
 from memtrain.measurements.solving import describe, fallbacks_unwarned, mean
 from memtrain.networks import RNN, NetworkOptions

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from torch import Tensor
 
-from memtrain.compare.figure import COLOURS, GREY, STYLE
+from memtrain.compare.style import COLOURS, GREY, STYLE
 from memtrain.measurements.solving import describe, fallbacks_unwarned, mean
 from memtrain.networks.cells import Cell, GRUCell, ParaGRUCell, ParaLSTMCell
 from memtrain.networks.memory import normalize_memory

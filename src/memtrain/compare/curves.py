@@ -1,0 +1,61 @@
+"""From the `metrics.csv` of every stage to `curves.csv`: what the RNN could do along its training, and at what cost."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from memtrain.compare.rows import read_results
+
+READINGS = {
+    "tokens": "cost/tokens",
+    "train_seconds": "cost/train_seconds",
+    "sequential_flops": "cost/sequential_flops",
+    "accuracy": "val/rollout/accuracy",
+    "loss": "val/rollout/loss",
+}
+"""Columns of a validation point, and their names in `metrics.csv`."""
+CURVE_COLUMNS = ["experiment", "method", "difficulty", "seed", "stage", *READINGS]
+WHOLE = ["tokens", "sequential_flops", "equal_tokens"]
+
+
+def read_curves(directories: Iterable[Path]) -> pd.DataFrame:
+    """All validation points of the finished stages of result folders.
+
+    Args:
+        directories: folders that `memtrain run` has filled.
+
+    Returns:
+        One row per validation point with `CURVE_COLUMNS`, those of a run in the order of its training. Costs count on
+        over stages: input tokens, seconds of training, and sequential FLOPs per sample. Accuracy (0 to 1) and loss
+        (nats per target) are those of the rollout on the validation split at the difficulty of training. What a stage
+        does not log is NaN, as the rollout of a stage that trains a teacher alone.
+
+    Raises:
+        FileNotFoundError: where a folder has no results, or a stage no `metrics.csv`.
+    """
+    stages = [points_of(result) for directory in directories for result in read_results(directory)]
+    table = pd.concat(stages, ignore_index=True)
+    # stages by their place in the method: in their folder they lie by name, so that dmt comes before smt
+    keys = ["experiment", "method", "difficulty", "seed", "position"]
+    return table.sort_values(keys, kind="stable")[CURVE_COLUMNS].reset_index(drop=True)
+
+
+def points_of(result: Mapping[str, Any]) -> pd.DataFrame:
+    """The validation points of one stage, given the content of its `result.json` and its `folder`."""
+    table = pd.read_csv(result["folder"] / "metrics.csv").reindex(columns=list(READINGS.values()))
+    table = table.dropna(how="all").astype(float).set_axis(list(READINGS), axis="columns")  # others are training steps
+    return table.assign(
+        experiment=result["experiment"],
+        method=result["method"],
+        difficulty=float("nan") if result["difficulty"] is None else float(result["difficulty"]),
+        seed=result["seed"],
+        stage=result["stage"],
+        position=result["stages"].index(result["stage"]),
+    )
+
+
+def as_csv(points: pd.DataFrame) -> str:
+    """Validation points as CSV; counts, which are floats only because one may be missing, are written whole."""
+    return points.astype({name: "Int64" for name in WHOLE if name in points}).to_csv(index=False)

@@ -1,0 +1,158 @@
+"""The panels of a comparison's figure: what methods reach, and how they get there."""
+
+import itertools
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+
+from memtrain.compare.style import GREY
+from memtrain.compare.verdict import difficulty_name
+
+LineStyle = Literal[":", "-.", "--"]
+REFERENCES: dict[str, dict[str, LineStyle]] = {
+    "accuracy": {"chance": ":", "shortcut_accuracy": "-.", "best_possible": "--"},
+    "loss": {"unigram_entropy": ":", "bigram_entropy": "--"},
+}
+LABELS = {"accuracy": "accuracy on the test split", "loss": "loss on the test split (nats per target)"}
+COSTS = {
+    "train_seconds": "training seconds (|: a stage ends)",
+    "sequential_flops": "sequential FLOPs per sample",
+}
+"""What learning is drawn against, counted over all stages, and how it is called."""
+MARKERS = ("^", "s", "D", "v", "P", "X")
+"""Of what methods were worth before their last stage."""
+SEEDS_OF_A_MIDDLE = 3
+"""From which on one curve of a method is drawn strong."""
+BAR = 0.9
+"""Part of a method's place that its bar fills."""
+
+
+def drawn_with(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with the method in whose place each is drawn, `owner`, and what it reads before the last stage, `kind`.
+
+    `kind` is empty for the methods themselves, and for readings of a method that has not been finished.
+    """
+    final = rows[rows["final"]]
+    methods = set(final["method"])
+    with_teacher = set(final.loc[final["encoder"].notna(), "method"])
+
+    def place(name: str) -> tuple[str, str]:
+        method, _, kind = name.rpartition(":")
+        if name in methods:
+            return name, ""
+        if method in methods:
+            return method, kind
+        # without a method in its name it belongs to the only one that trains a teacher on the way
+        return (*with_teacher, name) if not method and len(with_teacher) == 1 else (name, "")
+
+    places = [place(name) for name in rows["method"]]
+    return rows.assign(owner=[owner for owner, _ in places], kind=[kind for _, kind in places])
+
+
+def markers_of(rows: pd.DataFrame) -> dict[str, str]:
+    """A marker for each kind of reading before the last stage, given rows of `drawn_with`."""
+    kinds = rows.loc[rows["kind"] != "", "kind"].drop_duplicates()
+    return dict(zip(kinds, itertools.cycle(MARKERS), strict=False))
+
+
+def draw_results(axes: Axes, rows: pd.DataFrame, metric: str, colours: Mapping[str, str]) -> None:
+    """Every seed as a point, the mean of a method as a bar, side by side at each pair of difficulties.
+
+    What a method was worth before its last stage is a hollow point on its bar, right of the middle.
+
+    Args:
+        axes: the panel.
+        rows: an experiment's rows, of `drawn_with`.
+        metric: the column that is drawn.
+        colours: of the methods, in their order from left to right.
+    """
+    keys = ["difficulty", "evaluation_difficulty"]
+    places = rows[keys].drop_duplicates().sort_values(keys)
+    markers = markers_of(rows)
+    width = 0.8 / len(colours)
+    for position, (difficulty, evaluated) in enumerate(places.itertuples(index=False)):
+        here = rows[same(rows["difficulty"], difficulty) & same(rows["evaluation_difficulty"], evaluated)]
+        for offset, (method, colour) in enumerate(colours.items()):
+            x = position + (offset - (len(colours) - 1) / 2) * width
+            own = here[here["owner"] == method]
+            own = own[np.isfinite(own[metric])]  # a point that is nowhere, not clipped, would shift the layout
+            values = own.loc[own["kind"] == "", metric]
+            if len(values):
+                axes.bar(x, values.mean(), width * BAR, color=colour, alpha=0.25)
+                beside = x - width / 6 if own["kind"].any() else x
+                axes.plot([beside] * len(values), values, "o", color=colour, markersize=4, clip_on=False)
+            for kind, group in own[own["kind"] != ""].groupby("kind", sort=False):
+                hollow: dict[str, Any] = {"linestyle": "", "markerfacecolor": "none", "markersize": 4, "clip_on": False}
+                right = [x + width / 5] * len(group)
+                axes.plot(right, group[metric], color=colour, marker=markers[str(kind)], **hollow)
+        for line, (label, style) in reference_lines(here, metric).items():
+            axes.hlines(line, position - 0.45, position + 0.45, color=GREY, linestyles=style, linewidth=1)
+            if position == len(places) - 1:
+                end = (position + 0.47, line)
+                axes.annotate(label, end, fontsize=7, color=GREY, va="center", annotation_clip=False)
+    name = difficulty_name(rows)
+    ticks = [
+        "" if pd.isna(d) else f"{name} {d:g}" if d == e else f"{name} {e:g}\ntrained at {d:g}"
+        for d, e in places.itertuples(index=False)
+    ]
+    axes.set_xticks(range(len(places)), ticks)
+    axes.tick_params(axis="x", length=0)
+    axes.grid(axis="x", visible=False)
+    axes.set_ylabel(LABELS[metric])
+    if metric == "accuracy":
+        axes.set_ylim(0, 1.05)
+    axes.set_title("each point one seed, bars their mean", loc="left")
+
+
+def reference_lines(rows: pd.DataFrame, metric: str) -> dict[float, tuple[str, LineStyle]]:
+    """Heights of the lines to draw, with label and line style; equal ones share a label."""
+    lines: dict[float, tuple[str, LineStyle]] = {}
+    for name, style in REFERENCES[metric].items():
+        if rows[name].notna().any():
+            height, label = float(rows[name].mean()), name.replace("_", " ")
+            lines[height] = (f"{lines[height][0]},\n{label}", lines[height][1]) if height in lines else (label, style)
+    return lines
+
+
+def draw_learning(axes: Axes, curves: pd.DataFrame, cost: str, metric: str, colours: Mapping[str, str]) -> None:
+    """The RNN's validation metric against a cost, one line a seed; stages follow one another on one line.
+
+    Of three seeds or more the middle one, by the mean of its curve, is drawn strong and the others faint.
+
+    Args:
+        axes: the panel.
+        curves: validation points of one experiment and difficulty; see `memtrain.compare.curves`.
+        cost: the column along the panel.
+        metric: the column up the panel.
+        colours: of the methods.
+    """
+    curves = curves.dropna(subset=[cost, metric])
+    for method, own in curves.groupby("method", sort=False):
+        means = own.groupby("seed")[metric].mean().sort_values(kind="stable")
+        strong = means.index if len(means) < SEEDS_OF_A_MIDDLE else means.index[[len(means) // 2]]
+        for seed, curve in own.groupby("seed"):
+            curve = curve.sort_values(cost, kind="stable")
+            width, alpha = (1.5, 0.9) if seed in strong else (0.7, 0.5)
+            axes.plot(curve[cost], curve[metric], color=colours[str(method)], linewidth=width, alpha=alpha)
+            # where one stage hands over to the next
+            handed = curve[curve["stage"] != curve["stage"].shift(-1)].iloc[:-1]
+            axes.plot(handed[cost], handed[metric], "|", color=colours[str(method)], markersize=8)
+    axes.set_xlabel(COSTS[cost])
+    if cost == "sequential_flops":
+        axes.set_xscale("log")
+        known = curves.loc[curves[cost] > 0, cost]
+        narrow = len(known) > 0 and known.max() < 30 * known.min()  # a decade alone would have a label or two
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 3) if narrow else (1,), numticks=6))
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    if metric == "accuracy":
+        axes.set_ylim(0, 1.05)
+
+
+def same(column: pd.Series, value: float | None) -> pd.Series:
+    """Which entries equal `value`, where nothing equals nothing."""
+    return column.isna() if pd.isna(value) else column == value

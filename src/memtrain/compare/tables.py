@@ -1,0 +1,83 @@
+"""The tables that `memtrain compare` prints."""
+
+import pandas as pd
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from memtrain.compare.verdict import difficulty_name, diverged, metric_of, ranked, readable
+
+
+def table(name: str, rows: pd.DataFrame) -> Table:
+    """An experiment's rows for reading: one line a method at each pair of difficulties, the best first."""
+    metric = metric_of(rows)
+    result = blank(name, [difficulty_name(rows), "method"], [metric, "range", "seeds", "seconds", "chain", "weights"])
+    for (difficulty, evaluated), place in rows.groupby(["difficulty", "evaluation_difficulty"], dropna=False):
+        where = "" if pd.isna(difficulty) else f"{difficulty:g}"
+        where += f" -> {evaluated:g}" if where and difficulty != evaluated else ""
+        for method in ranked(place):
+            group = place[place["method"] == method]
+            result.add_row(
+                where,
+                method,
+                "diverged" if diverged(group).any() else readable(metric, group[metric].mean()),
+                value_range(metric, group[metric]),
+                str(group["seed"].nunique()),
+                f"{group['train_seconds'].mean():.0f}",
+                f"{group['gradient_steps'].max():.0f}",
+                f"{group['parameters'].mean():,.0f}",
+            )
+            where = ""
+        result.add_section()
+    result.caption = "seconds: training, all stages; chain: gradient steps through the cell"
+    return result
+
+
+def equal_table(name: str, points: pd.DataFrame, rows: pd.DataFrame) -> Table:
+    """An experiment at equal tokens for reading: one line a method at each difficulty, the best first.
+
+    Args:
+        name: of the experiment.
+        points: its part of `memtrain.compare.equal.at_equal`.
+        rows: its rows, which say what methods are compared by.
+    """
+    metric = metric_of(rows)
+    columns = [metric, "range", "seeds", "tokens", "seconds"]
+    result = blank(f"{name}, validation split at equal tokens", [difficulty_name(rows), "method"], columns)
+    for difficulty, place in points.groupby("difficulty", dropna=False):
+        where = "" if pd.isna(difficulty) else f"{difficulty:g}"
+        means = place.groupby("method", sort=False)[metric].mean()
+        for method in means.sort_values(ascending=metric == "loss", kind="stable").index:
+            group = place[place["method"] == method]
+            known = group.dropna(subset=[metric])
+            result.add_row(
+                where,
+                str(method),
+                readable(metric, known[metric].mean()) if len(known) else "not read yet",
+                value_range(metric, known[metric]) if len(known) else "",
+                f"{len(known)} of {len(group)}",
+                f"{known['tokens'].mean():,.0f}" if len(known) else "",
+                f"{known['train_seconds'].mean():.0f}" if len(known) else "",
+            )
+            where = ""
+        result.add_section()
+    limits = ", ".join(f"{limit:,.0f}" for limit in points.groupby("difficulty", dropna=False)["equal_tokens"].first())
+    result.caption = (
+        f"read from learning curves in the middle of schedules, at the last validation within {limits} tokens: "
+        "as many as the run with the fewest has seen"
+    )
+    return result
+
+
+def blank(title: str, words: list[str], numbers: list[str]) -> Table:
+    """A table without rows, given the names of its columns."""
+    result = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), title=title, title_justify="left")
+    for column in words:
+        result.add_column(column, no_wrap=True)
+    for column in numbers:
+        result.add_column(column, justify="right", no_wrap=True)
+    return result
+
+
+def value_range(metric: str, values: pd.Series) -> str:
+    """Smallest and largest value, without their unit."""
+    return f"{readable(metric, values.min()).split()[0]}..{readable(metric, values.max()).split()[0]}"

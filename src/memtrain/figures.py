@@ -1,0 +1,72 @@
+"""`memtrain figures`: draws the figures of result folders again, from their tables alone."""
+
+import importlib
+import io
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from memtrain.compare.curves import CURVE_COLUMNS
+from memtrain.compare.figure import draw
+from memtrain.compare.rows import COLUMNS
+from memtrain.experiment.measurement import prepare
+from memtrain.experiment.specification import read_experiment
+from memtrain.files import write_bytes
+
+WORDS = dict.fromkeys(["experiment", "method", "difficulty_name", "encoder", "stage"], str)
+"""Columns of words, which stay words where they look like numbers."""
+
+
+def draw_figures(folders: Iterable[Path]) -> None:
+    """Write `figure.png` beside each folder's `results.csv`, and print where.
+
+    Args:
+        folders: of comparisons, with the `comparison.csv` of `memtrain compare` as `results.csv` and, where learning is
+            to be drawn, its `curves.csv`; or of measurements, with their `experiment.yaml`.
+
+    Raises:
+        FileNotFoundError: where a folder has no `results.csv`, or that of a measurement no `experiment.yaml`.
+        ValueError: where the table is neither a comparison's nor a measurement's.
+    """
+    for folder in folders:
+        write_bytes(folder / "figure.png", figure_of(folder))
+        print(f"Figure: {folder / 'figure.png'}")
+
+
+def figure_of(folder: Path) -> bytes:
+    """The figure of a folder's tables, as PNG; see `draw_figures`."""
+    path = folder / "results.csv"
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no {path}; name folders that hold one, as experiments/demo.")
+    image = io.BytesIO()
+    if "evaluation_difficulty" not in pd.read_csv(path, nrows=0):
+        measured(folder).savefig(image, dpi=200, format="png", bbox_inches="tight")  # as `memtrain run` writes it
+        return image.getvalue()
+    rows = read_comparison(path)
+    missing = [name for name in COLUMNS if name not in rows]
+    if missing or rows.empty:
+        what = f"has no column {missing[0]}" if missing else "has no rows"
+        raise ValueError(f"{path} {what}; take it from the comparison.csv that `memtrain compare` writes.")
+    curves = folder / "curves.csv"
+    points = read_comparison(curves) if curves.is_file() else pd.DataFrame(columns=CURVE_COLUMNS)
+    draw(rows, points).savefig(image, dpi=200, format="png")
+    return image.getvalue()
+
+
+def read_comparison(path: Path) -> pd.DataFrame:
+    """A table that `memtrain compare` has written, with the same numbers and words; only empty entries are missing."""
+    return pd.read_csv(path, dtype=WORDS, keep_default_na=False, na_values=[""])
+
+
+def measured(folder: Path) -> Figure:
+    """The figure of a measurement's table, by the function `draw` beside the one that measures."""
+    measurement = read_experiment(folder / "experiment.yaml").measurement
+    if measurement is None:
+        raise ValueError(f"{folder / 'results.csv'} is no comparison, and {folder / 'experiment.yaml'} no measurement.")
+    function, _ = prepare(measurement)
+    module = importlib.import_module(function.__module__)
+    if not hasattr(module, "draw"):
+        raise ValueError(f"{measurement['class_path']} has no function draw(table) beside it; write one to draw again.")
+    return module.draw(pd.read_csv(folder / "results.csv"))
