@@ -14,7 +14,7 @@ from memtrain.experiment.execution import execute
 from memtrain.experiment.plan import Run, build_data, check_data, data_configuration, list_runs, plan_stages
 from memtrain.experiment.specification import read_experiment
 
-FILES = sorted((Path(__file__).parents[1] / "experiments").glob("*/experiment.yaml"))
+FILES = sorted((Path(__file__).parents[1] / "experiments").glob("*/*.yaml"))
 TRAINED = [file for file in FILES if "measurement" not in yaml.safe_load(file.read_text())]
 FAST = {"retrieval", "digits"}
 """One of symbols, one of pixels; each of the others takes more than a few seconds."""

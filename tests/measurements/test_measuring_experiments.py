@@ -14,8 +14,10 @@ FOLDER = Path(__file__).parents[2] / "experiments"
 FILES = [file for file in sorted(FOLDER.glob("*/experiment.yaml")) if "measurement" in yaml.safe_load(file.read_text())]
 TINY = {
     "newton_iterations": {"lengths": [4, 8], "scales": [1], "cells": {"para_lstm": 4, "gru": 4}, "batch": 2},
-    "exponent_along_training": {"steps": 2, "length": 8, "width": 8, "batch_size": 2, "readings": 1},
+    "exponent_along_training": {"steps": 3, "length": 8, "width": 8, "batch_size": 2, "readings": 1},
 }
+OF_RUNS = {"length_generalisation"}
+"""These read runs that must be there before; their own tests make some and give them to the command."""
 
 
 def name(file: Path) -> str:
@@ -32,7 +34,7 @@ def test_every_option_is_known_and_three_seeds_are_measured(file: Path) -> None:
     assert options["seeds"] == [0, 1, 2]
 
 
-@pytest.mark.parametrize("file", FILES, ids=name)
+@pytest.mark.parametrize("file", [file for file in FILES if name(file) not in OF_RUNS], ids=name)
 def test_the_command_writes_a_row_a_seed_and_a_figure(file: Path, tmp_path: Path) -> None:
     changes = [f"measurement.init_args.{key}={value}" for key, value in TINY[name(file)].items()]
     words = [word for change in changes for word in ("--set", change)]

@@ -1,0 +1,157 @@
+"""Accuracy beyond the training length, of the RNNs of finished runs and of the teachers that taught them."""
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import pandas as pd
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from memtrain.compare.rows import read_results
+from memtrain.compare.style import COLOURS, GREY, STYLE
+from memtrain.data import SequenceDataModule
+from memtrain.training import MemoryModule
+from memtrain.training.evaluation import Evaluation, predictions
+from memtrain.training.loading import load_datamodule, load_module
+
+TEACHER = ":teacher"
+"""Ends the name of a row of a method's teacher."""
+
+
+def length_generalisation(
+    runs: dict[str, float],
+    methods: list[str],
+    factors: list[int],
+    seeds: list[int],
+    samples: int = 512,
+    batch_size: int = 64,
+) -> tuple[list[dict[str, Any]], Figure]:
+    """Read the last checkpoint of finished runs on longer sequences than they were trained on, on one thread.
+
+    Args:
+        runs: folders that `memtrain run` has filled, with the training difficulty (the length) whose runs are read.
+        methods: which methods of each.
+        factors: lengths on which each is read, in training lengths; 1 is the training length.
+        seeds: of the runs.
+        samples: sequences of the test split, at each length.
+        batch_size: sequences read at once: fewer take less room, and change no figure.
+
+    Returns:
+        A row for each experiment, method, seed and length: the accuracy of the rolled-out RNN over all valid targets,
+        in [0, 1], and that of guessing, `chance`; the training length is `trained`. Where the last stage holds a
+        teacher there is a row of it too, `METHOD:teacher`.
+
+    Raises:
+        FileNotFoundError: where a run or its checkpoint is missing.
+        ValueError: where the data have no length, or other tokens at another one.
+    """
+    torch.set_num_threads(1)
+    found = []  # all of them before the first is read, which takes its time
+    for (folder, trained), method, seed in itertools.product(runs.items(), methods, seeds):
+        command = f"memtrain run experiments/{Path(folder).name}/grid.yaml --seeds {','.join(map(str, seeds))}"
+        found.append((*find_checkpoint(Path(folder), method, trained, seed, command), method, seed))
+    rows: list[dict[str, Any]] = []
+    for experiment, checkpoint, method, seed in found:
+        module, known = load_module(checkpoint), load_datamodule(checkpoint)
+        for factor in factors:
+            data = lengthened(known, factor, samples, batch_size)
+            accuracies = read(module, data)
+            for kind, name in (("rollout", method), ("teacher", f"{method}{TEACHER}")):
+                if kind in accuracies:
+                    row = {"experiment": experiment, "method": name, "seed": seed}
+                    row |= {"trained": known.difficulty, "length": data.difficulty, "accuracy": accuracies[kind]}
+                    rows.append(row | {"chance": data.reference_lines().get("chance")})
+    return rows, draw(pd.DataFrame(rows))
+
+
+def find_checkpoint(folder: Path, method: str, trained: float, seed: int, command: str) -> tuple[str, Path]:
+    """The name of the experiment, and the last checkpoint of a run's last stage.
+
+    Raises:
+        FileNotFoundError: where the run or its checkpoint is missing, naming the command that fills the folder.
+    """
+    try:
+        results = read_results(folder)
+    except FileNotFoundError:
+        results = []
+    for result in results:
+        place = result["method"], result["difficulty"], result["seed"], result["stage"]
+        if place == (method, trained, seed, result["stages"][-1]):
+            checkpoint = result["folder"] / "checkpoints" / "last.ckpt"
+            if not checkpoint.is_file():
+                run = result["folder"].parent  # what has a result is not trained again
+                raise FileNotFoundError(f"{checkpoint} is missing; remove {run} and run it again: {command}")
+            return result["experiment"], checkpoint
+    raise FileNotFoundError(
+        f"{folder} has no finished run of {method} at {trained:g} with seed {seed}; run the experiment first: {command}"
+    )
+
+
+def lengthened(known: SequenceDataModule, factor: int, samples: int, batch_size: int) -> SequenceDataModule:
+    """The same data with `factor` times the difficulty; see `length_generalisation`.
+
+    Raises:
+        ValueError: where the data have no difficulty, or other tokens at another one.
+    """
+    name, trained, kind = known.difficulty_name, known.difficulty, type(known).__name__
+    if name is None or trained is None:
+        raise ValueError(f"runs names a run on {kind}, whose sequences have one length; leave it out.")
+    options = {name: factor * trained, "evaluation_samples": samples, "evaluation_batch_size": batch_size, "workers": 0}
+    data = type(known)(**{**known.hparams, **options})
+    if data.vocabulary_size != known.vocabulary_size:
+        raise ValueError(
+            f"runs names a run on {kind}, which has {known.vocabulary_size} tokens at {name} {trained}, but "
+            f"{data.vocabulary_size} at {data.difficulty}; leave it out."
+        )
+    return data
+
+
+@torch.inference_mode()
+def read(module: MemoryModule, data: SequenceDataModule) -> dict[str, float]:
+    """Accuracy on the test split, over all valid targets, of what there is of `rollout` and `teacher`."""
+    data.prepare_data()
+    evaluation = Evaluation()
+    for batch in data.test_dataloader():
+        evaluation.update(predictions(module.teacher, module.rnn, batch))
+    metrics = evaluation.compute()
+    accuracies = {kind: metrics.get(f"{kind}/accuracy") for kind in ("rollout", "teacher")}
+    return {kind: accuracy.item() for kind, accuracy in accuracies.items() if accuracy is not None}
+
+
+def draw(rows: pd.DataFrame) -> Figure:
+    """Accuracy against length, a panel an experiment: every seed as a point, the mean of a method as a line."""
+    rows = rows.astype({"experiment": str, "method": str})
+    students = rows["method"].str.removesuffix(TEACHER).unique()
+    colours = dict(zip(students, itertools.cycle(COLOURS), strict=False))
+    experiments = rows["experiment"].unique()
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(4.6 * len(experiments), 3.8), layout="constrained")
+        panels = figure.subplots(1, len(experiments), squeeze=False)[0]
+        for axes, experiment in zip(panels, experiments, strict=True):
+            draw_experiment(axes, rows[rows["experiment"] == experiment], colours)
+            axes.set_title(experiment, loc="left")
+        handles = {line.get_label(): line for axes in panels for line in axes.get_legend_handles_labels()[0]}
+        figure.legend(handles=list(handles.values()), loc="outside lower center", ncols=3 * len(experiments))
+    return figure
+
+
+def draw_experiment(axes: Axes, rows: pd.DataFrame, colours: dict[str, str]) -> None:
+    """One panel."""
+    factors = rows["length"] / rows["trained"]
+    for method, own in rows.groupby("method", sort=False):
+        student = str(method).removesuffix(TEACHER)
+        marker: dict[str, Any] = {"color": colours[student], "markersize": 4, "clip_on": False}
+        marker |= {} if method == student else {"markerfacecolor": "none"}
+        axes.plot(factors[own.index], own["accuracy"], "o", **marker)
+        means = own["accuracy"].groupby(factors[own.index]).mean()
+        axes.plot(means.index, means, "-" if method == student else "--", color=colours[student], label=str(method))
+    for chance in rows["chance"].dropna().unique():
+        axes.axhline(chance, color=GREY, linestyle=":", linewidth=1, label="chance")
+    ticks = sorted(factors.unique())
+    axes.set_xscale("log")
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.minorticks_off()
+    axes.set(xlabel="length / training length", ylabel="accuracy on the test split", ylim=(0, 1.05))
