@@ -16,8 +16,6 @@ from memtrain.experiment.specification import read_experiment
 
 FILES = sorted((Path(__file__).parents[1] / "experiments").glob("*/*.yaml"))
 TRAINED = [file for file in FILES if "measurement" not in yaml.safe_load(file.read_text())]
-FAST = {"retrieval", "digits"}
-"""One of symbols, one of pixels; each of the others takes more than a few seconds."""
 TINY = {"length": 8, "pairs": 2, "modulus": 5}
 """The smallest difficulty, by the name of the option."""
 
@@ -93,10 +91,7 @@ def test_the_default_path_of_sketchy_is_not_taken_for_a_name_on_the_hub(
         build_data(data_configuration(experiment, None)).prepare_data()
 
 
-@pytest.mark.parametrize(
-    "file",
-    [pytest.param(file, marks=[] if name(file) in FAST else pytest.mark.slow, id=name(file)) for file in TRAINED],
-)
+@pytest.mark.parametrize("file", TRAINED, ids=name)
 def test_every_method_trains_and_is_read(file: Path, sources: dict[str, Path], tmp_path: Path) -> None:
     experiment = read_experiment(file, changes(file, sources, tmp_path / "cache"))
     runs = list_runs(experiment)
