@@ -1,7 +1,6 @@
 """`memtrain figures`: draws the figures of result folders again, from their tables alone."""
 
 import importlib
-import io
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,9 +10,9 @@ from matplotlib.figure import Figure
 from memtrain.compare.curves import CURVE_COLUMNS
 from memtrain.compare.figure import draw
 from memtrain.compare.rows import COLUMNS
-from memtrain.experiment.measurement import prepare
+from memtrain.experiment.measurement import prepare, write_measured
 from memtrain.experiment.specification import read_experiment
-from memtrain.files import write_bytes
+from memtrain.files import write_figure
 
 WORDS = dict.fromkeys(["experiment", "method", "difficulty_name", "encoder", "stage"], str)
 """Columns of words, which stay words where they look like numbers."""
@@ -31,19 +30,18 @@ def draw_figures(folders: Iterable[Path]) -> None:
         ValueError: where the table is neither a comparison's nor a measurement's.
     """
     for folder in folders:
-        write_bytes(folder / "figure.png", figure_of(folder))
+        redraw(folder)
         print(f"Figure: {folder / 'figure.png'}")
 
 
-def figure_of(folder: Path) -> bytes:
-    """The figure of a folder's tables, as PNG; see `draw_figures`."""
+def redraw(folder: Path) -> None:
+    """Write the figure of one folder; see `draw_figures`."""
     path = folder / "results.csv"
     if not path.is_file():
         raise FileNotFoundError(f"There is no {path}; name folders that hold one, as experiments/demo.")
-    image = io.BytesIO()
     if "evaluation_difficulty" not in pd.read_csv(path, nrows=0):
-        measured(folder).savefig(image, dpi=200, format="png", bbox_inches="tight")  # as `memtrain run` writes it
-        return image.getvalue()
+        write_measured(measured(folder), folder)
+        return
     rows = read_comparison(path)
     missing = [name for name in COLUMNS if name not in rows]
     if missing or rows.empty:
@@ -51,8 +49,7 @@ def figure_of(folder: Path) -> bytes:
         raise ValueError(f"{path} {what}; take it from the comparison.csv that `memtrain compare` writes.")
     curves = folder / "curves.csv"
     points = read_comparison(curves) if curves.is_file() else pd.DataFrame(columns=CURVE_COLUMNS)
-    draw(rows, points).savefig(image, dpi=200, format="png")
-    return image.getvalue()
+    write_figure(folder / "figure.png", draw(rows, points))
 
 
 def read_comparison(path: Path) -> pd.DataFrame:

@@ -7,7 +7,10 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # slow to import, and only figures need it
+    from matplotlib.figure import Figure
 
 
 def require_folder(option: str, folder: Path) -> None:
@@ -55,6 +58,13 @@ def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     writer.writeheader()
     writer.writerows(rows)
     write_text(path, text.getvalue())
+
+
+def write_figure(path: Path, figure: "Figure", **options: Any) -> None:
+    """Write a figure as PNG, in one step; `options` are those of matplotlib's `savefig`."""
+    image = io.BytesIO()
+    figure.savefig(image, format="png", dpi=200, **options)
+    write_bytes(path, image.getvalue())
 
 
 def read_json(path: Path) -> Any:

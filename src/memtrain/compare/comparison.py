@@ -1,6 +1,5 @@
 """`memtrain compare`: reads the rows, writes table, summary and figure, prints what they say."""
 
-import io
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +23,7 @@ from memtrain.compare.verdict import (
     unlike_sizes,
     verdict,
 )
-from memtrain.files import write_bytes, write_json, write_text
+from memtrain.files import write_figure, write_json, write_text
 from memtrain.provenance import provenance
 
 
@@ -61,9 +60,7 @@ def compare_directories(directories: Sequence[Path], output: Path | None = None)
             "provenance": provenance() | {"seeds": sorted(int(seed) for seed in rows["seed"].unique()), "runs": found},
         },
     )
-    image = io.BytesIO()
-    draw(rows, curves).savefig(image, dpi=200, format="png")
-    write_bytes(output / "comparison.png", image.getvalue())
+    write_figure(output / "comparison.png", draw(rows, curves))
     console = Console(soft_wrap=False, highlight=False)
     for name, own in experiments(rows):
         console.print(table(name, own))

@@ -1,7 +1,6 @@
 """Experiments that are not a comparison of methods: a function from options to a table and a figure."""
 
 import importlib
-import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 from jsonargparse import ArgumentError
 from matplotlib.figure import Figure
 
-from memtrain.files import write_bytes, write_table
+from memtrain.files import write_figure, write_table
 from memtrain.parsing import SentenceParser, sentence
 
 Measurement = tuple[list[dict[str, Any]], Figure]
@@ -29,9 +28,12 @@ def measure(measurement: Mapping[str, Any], directory: Path) -> None:
     function, options = prepare(measurement)
     rows, figure = function(**options)
     write_table(directory / "results.csv", rows)
-    image = io.BytesIO()
-    figure.savefig(image, format="png", dpi=200, bbox_inches="tight")
-    write_bytes(directory / "figure.png", image.getvalue())
+    write_measured(figure, directory)
+
+
+def write_measured(figure: Figure, directory: Path) -> None:
+    """Write the figure of a measurement, cropped to what is drawn."""
+    write_figure(directory / "figure.png", figure, bbox_inches="tight")
 
 
 def prepare(measurement: Mapping[str, Any]) -> tuple[Callable[..., Measurement], dict[str, Any]]:
