@@ -156,6 +156,20 @@ def test_seconds_become_steps_once_and_timing_leaves_the_run_as_it_is(
     assert read(tmp_path, "dmt")["evaluations"] == read(finished, "dmt")["evaluations"]
 
 
+def test_what_a_checkpoint_has_cost_before_is_no_part_of_a_steps_time(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = load_checkpoint(finished / "smt_dmt" / "8" / "0" / "smt" / "checkpoints" / "last.ckpt")
+    source["memtrain"]["counters"]["train_seconds"] = 1e6
+    torch.save(source, tmp_path / "dear.ckpt")
+    monkeypatch.setattr(execution, "TIMED_STEPS", 2)
+    finetuned = f"stages.bptt.model.init_args={{init_from: {tmp_path / 'dear.ckpt'}}}"
+    changes = ("methods={bptt: [bptt]}", "network=null", "budget={seconds: 0.1}", finetuned)
+    assert run(tmp_path / "runs", 0, *changes) == 0
+    budget = json.loads((tmp_path / "runs" / "bptt" / "8" / "0" / "bptt" / "budget.json").read_text())
+    assert budget["seconds_per_step"] < 5
+
+
 def test_tuning_reads_the_validation_split_and_the_runs_take_the_best_rate(tmp_path: Path) -> None:
     grid = "grid={learning_rates: {bptt: [1e-9, 3e-2]}, seeds: [9]}"
     words = ("methods={bptt: [bptt]}", "budget.steps=30", grid)

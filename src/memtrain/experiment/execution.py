@@ -172,8 +172,8 @@ def time_steps(plan: StagePlan, folder: Path, source: Path | None) -> float:
         configuration = configure(plan, source, max_steps=steps, limit_val_batches=0)
         cli = MemtrainCLI(configuration, directory=untouched(folder), record=False)
         cli.trainer.fit(cli.model, datamodule=cli.datamodule)
-    counters, before = cli.model.counters, cli.model.source.counters["train_seconds"] if source else 0.0
-    seconds = (counters.train_seconds - before) / TIMED_STEPS
+    before = cli.model.source.counters["train_seconds"] if cli.model.source else 0.0
+    seconds = (cli.model.counters.train_seconds - before) / TIMED_STEPS
     return cli.trainer.strategy.broadcast(seconds)  # the first process's, so that all train as many steps
 
 
