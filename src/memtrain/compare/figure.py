@@ -20,7 +20,7 @@ from memtrain.compare.panels import (
     reference_lines,
     same,
 )
-from memtrain.compare.style import COLOURS, GREY, STYLE
+from memtrain.compare.style import GREY, STYLE, Look, looks_of
 from memtrain.compare.verdict import difficulty_name, experiments, metric_of, ranked, trained_at
 
 WIDTH, HEIGHT = 4.6, 3.8
@@ -81,13 +81,13 @@ def draw(rows: pd.DataFrame, curves: pd.DataFrame) -> Figure:
     """
     parts = [part_of(name, own, curves[curves["experiment"] == name]) for name, own in experiments(rows)]
     known = dict.fromkeys(itertools.chain.from_iterable(part.methods for part in parts))
-    colours = dict(zip(known, itertools.cycle(COLOURS), strict=False))
+    looks = looks_of(known)
     heights = [part.height for part in parts]
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(max(sum(part.widths) for part in parts), sum(heights)), layout="constrained")
         places = figure.subfigures(len(parts), 1, squeeze=False, height_ratios=heights)[:, 0]
         for place, part in zip(places, parts, strict=True):
-            draw_part(place, part, {method: colours[method] for method in part.methods})
+            draw_part(place, part, {method: looks[method] for method in part.methods})
             if len(parts) > 1:
                 place.suptitle(part.name, x=0.01, ha="left", weight="bold")
     return figure
@@ -102,11 +102,11 @@ def part_of(name: str, rows: pd.DataFrame, curves: pd.DataFrame) -> Part:
     return Part(name, rows, curves, list(dict.fromkeys(names)))
 
 
-def draw_part(place: SubFigure, part: Part, colours: Mapping[str, str]) -> None:
+def draw_part(place: SubFigure, part: Part, looks: Mapping[str, Look]) -> None:
     """One experiment: its results, and its learning at the hardest difficulties, a column each, a line a cost."""
     metric, name = metric_of(part.rows), difficulty_name(part.rows)
     grid = place.add_gridspec(max(1, len(part.costs)), len(part.widths), width_ratios=part.widths)
-    draw_results(place.add_subplot(grid[:, 0]), part.rows, metric, colours)
+    draw_results(place.add_subplot(grid[:, 0]), part.rows, metric, looks)
     trained = trained_at(part.rows)
     first = None
     for line, cost in enumerate(part.costs):
@@ -114,7 +114,7 @@ def draw_part(place: SubFigure, part: Part, colours: Mapping[str, str]) -> None:
             axes = place.add_subplot(grid[line, column + 1], sharey=first)
             first = first or axes
             here = trained[same(trained["difficulty"], difficulty)]
-            draw_learning(axes, part.curves[same(part.curves["difficulty"], difficulty)], cost, metric, colours)
+            draw_learning(axes, part.curves[same(part.curves["difficulty"], difficulty)], cost, metric, looks)
             for height, (_, style) in reference_lines(here, metric).items():
                 axes.axhline(height, color=GREY, linestyle=style, linewidth=1)
             if column == 0:
@@ -123,12 +123,15 @@ def draw_part(place: SubFigure, part: Part, colours: Mapping[str, str]) -> None:
                 axes.tick_params(labelleft=False)
             if line == 0:
                 axes.set_title(f"learning, {name} {difficulty:g}" if name else "learning", loc="left")
-    add_legend(place, part, colours)
+    add_legend(place, part, looks)
 
 
-def add_legend(place: SubFigure, part: Part, colours: Mapping[str, str]) -> None:
+def add_legend(place: SubFigure, part: Part, looks: Mapping[str, Look]) -> None:
     """The methods, and the hollow markers of what they were worth on the way, and which curves are strong."""
-    handles = [Line2D([], [], color=colour, marker="o", label=method) for method, colour in colours.items()]
+    handles = [
+        Line2D([], [], color=look.colour, linestyle=look.line, marker="o", label=method)
+        for method, look in looks.items()
+    ]
     handles += [
         Line2D([], [], color=GREY, linestyle="", marker=marker, markerfacecolor="none", label=f"{kind}, on the way")
         for kind, marker in markers_of(part.rows).items()

@@ -2,17 +2,16 @@
 
 import itertools
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
-from memtrain.compare.style import GREY
+from memtrain.compare.style import GREY, LineStyle, Look
 from memtrain.compare.verdict import difficulty_name
 
-LineStyle = Literal[":", "-.", "--"]
 REFERENCES: dict[str, dict[str, LineStyle]] = {
     "accuracy": {"chance": ":", "shortcut_accuracy": "-.", "best_possible": "--"},
     "loss": {"unigram_entropy": ":", "bigram_entropy": "--"},
@@ -59,7 +58,7 @@ def markers_of(rows: pd.DataFrame) -> dict[str, str]:
     return dict(zip(kinds, itertools.cycle(MARKERS), strict=False))
 
 
-def draw_results(axes: Axes, rows: pd.DataFrame, metric: str, colours: Mapping[str, str]) -> None:
+def draw_results(axes: Axes, rows: pd.DataFrame, metric: str, looks: Mapping[str, Look]) -> None:
     """Every seed as a point, the mean of a method as a bar, side by side at each pair of difficulties.
 
     What a method was worth before its last stage is a hollow point on its bar, right of the middle.
@@ -68,27 +67,27 @@ def draw_results(axes: Axes, rows: pd.DataFrame, metric: str, colours: Mapping[s
         axes: the panel.
         rows: an experiment's rows, of `drawn_with`.
         metric: the column that is drawn.
-        colours: of the methods, in their order from left to right.
+        looks: of the methods, in their order from left to right.
     """
     keys = ["difficulty", "evaluation_difficulty"]
     places = rows[keys].drop_duplicates().sort_values(keys)
     markers = markers_of(rows)
-    width = 0.8 / len(colours)
+    width = 0.8 / len(looks)
     for position, (difficulty, evaluated) in enumerate(places.itertuples(index=False)):
         here = rows[same(rows["difficulty"], difficulty) & same(rows["evaluation_difficulty"], evaluated)]
-        for offset, (method, colour) in enumerate(colours.items()):
-            x = position + (offset - (len(colours) - 1) / 2) * width
+        for offset, (method, look) in enumerate(looks.items()):
+            x = position + (offset - (len(looks) - 1) / 2) * width
             own = here[here["owner"] == method]
             own = own[np.isfinite(own[metric])]  # a point that is nowhere, not clipped, would shift the layout
             values = own.loc[own["kind"] == "", metric]
             if len(values):
-                axes.bar(x, values.mean(), width * BAR, color=colour, alpha=0.25)
+                axes.bar(x, values.mean(), width * BAR, color=look.colour, alpha=0.25, hatch=look.hatch)
                 beside = x - width / 6 if own["kind"].any() else x
-                axes.plot([beside] * len(values), values, "o", color=colour, markersize=4, clip_on=False)
+                axes.plot([beside] * len(values), values, "o", color=look.colour, markersize=4, clip_on=False)
             for kind, group in own[own["kind"] != ""].groupby("kind", sort=False):
                 hollow: dict[str, Any] = {"linestyle": "", "markerfacecolor": "none", "markersize": 4, "clip_on": False}
                 right = [x + width / 5] * len(group)
-                axes.plot(right, group[metric], color=colour, marker=markers[str(kind)], **hollow)
+                axes.plot(right, group[metric], color=look.colour, marker=markers[str(kind)], **hollow)
         for line, (label, style) in reference_lines(here, metric).items():
             axes.hlines(line, position - 0.45, position + 0.45, color=GREY, linestyles=style, linewidth=1)
             if position == len(places) - 1:
@@ -118,7 +117,7 @@ def reference_lines(rows: pd.DataFrame, metric: str) -> dict[float, tuple[str, L
     return lines
 
 
-def draw_learning(axes: Axes, curves: pd.DataFrame, cost: str, metric: str, colours: Mapping[str, str]) -> None:
+def draw_learning(axes: Axes, curves: pd.DataFrame, cost: str, metric: str, looks: Mapping[str, Look]) -> None:
     """The RNN's validation metric against a cost, one line a seed; stages follow one another on one line.
 
     Of three seeds or more the middle one, by the mean of its curve, is drawn strong and the others faint.
@@ -128,19 +127,20 @@ def draw_learning(axes: Axes, curves: pd.DataFrame, cost: str, metric: str, colo
         curves: validation points of one experiment and difficulty; see `memtrain.compare.curves`.
         cost: the column along the panel.
         metric: the column up the panel.
-        colours: of the methods.
+        looks: of the methods.
     """
     curves = curves.dropna(subset=[cost, metric])
     for method, own in curves.groupby("method", sort=False):
+        look = looks[str(method)]
         means = own.groupby("seed")[metric].mean().sort_values(kind="stable")
         strong = means.index if len(means) < SEEDS_OF_A_MIDDLE else means.index[[len(means) // 2]]
         for seed, curve in own.groupby("seed"):
             curve = curve.sort_values(cost, kind="stable")
             width, alpha = (1.5, 0.9) if seed in strong else (0.7, 0.5)
-            axes.plot(curve[cost], curve[metric], color=colours[str(method)], linewidth=width, alpha=alpha)
+            axes.plot(curve[cost], curve[metric], look.line, color=look.colour, linewidth=width, alpha=alpha)
             # where one stage hands over to the next
             handed = curve[curve["stage"] != curve["stage"].shift(-1)].iloc[:-1]
-            axes.plot(handed[cost], handed[metric], "|", color=colours[str(method)], markersize=8)
+            axes.plot(handed[cost], handed[metric], "|", color=look.colour, markersize=8)
     axes.set_xlabel(COSTS[cost])
     if cost == "sequential_flops":
         axes.set_xscale("log")
