@@ -2,6 +2,7 @@
 
 import csv
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from memtrain.experiment import execution
 from memtrain.experiment.plan import list_runs
 from memtrain.experiment.progress import ReportProgress
 from memtrain.experiment.specification import read_experiment
+from memtrain.training import MemoryModule
 
 FILE = Path(__file__).parents[1] / "conf" / "experiment.yaml"
 
@@ -160,7 +162,7 @@ def test_what_a_checkpoint_has_cost_before_is_no_part_of_a_steps_time(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = load_checkpoint(finished / "smt_dmt" / "8" / "0" / "smt" / "checkpoints" / "last.ckpt")
-    source["memtrain"]["counters"]["train_seconds"] = 1e6
+    source["memtrain"]["counters"] |= {"train_seconds": 1e6, "cpu_seconds": 1e6}
     torch.save(source, tmp_path / "dear.ckpt")
     monkeypatch.setattr(execution, "TIMED_STEPS", 2)
     finetuned = f"stages.bptt.model.init_args={{init_from: {tmp_path / 'dear.ckpt'}}}"
@@ -168,6 +170,19 @@ def test_what_a_checkpoint_has_cost_before_is_no_part_of_a_steps_time(
     assert run(tmp_path / "runs", 0, *changes) == 0
     budget = json.loads((tmp_path / "runs" / "bptt" / "8" / "0" / "bptt" / "budget.json").read_text())
     assert budget["seconds_per_step"] < 5
+
+
+def test_other_work_on_the_machine_takes_no_steps_from_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forward(module: Any, batch: Any, batch_idx: int) -> torch.Tensor:
+        time.sleep(0.5)  # as if another process had the core
+        return step(module, batch, batch_idx)
+
+    step = MemoryModule.training_step
+    monkeypatch.setattr(MemoryModule, "training_step", forward)
+    monkeypatch.setattr(execution, "WARM_UP_STEPS", 1)
+    monkeypatch.setattr(execution, "TIMED_STEPS", 2)
+    assert run(tmp_path, 0, "methods={smt: [smt]}", "budget={seconds: 0.001}") == 0
+    assert json.loads((tmp_path / "smt/8/0/smt/budget.json").read_text())["seconds_per_step"] < 0.4
 
 
 def test_tuning_reads_the_validation_split_and_the_runs_take_the_best_rate(tmp_path: Path) -> None:

@@ -166,14 +166,17 @@ def time_steps(plan: StagePlan, folder: Path, source: Path | None) -> float:
     """Training seconds of one optimiser step, by throw-away copies of the stage.
 
     The timed copy trains as if its few steps were the whole stage, so that options that change over a stage, as growing
-    windows do, are swept from their first value to their last.
+    windows do, are swept from their first value to their last. A process that trains alone on a CPU is timed by its own
+    CPU seconds: what else the machine does meanwhile must not take steps from it.
     """
     for steps in (WARM_UP_STEPS, TIMED_STEPS):
         configuration = configure(plan, source, max_steps=steps, limit_val_batches=0)
         cli = MemtrainCLI(configuration, directory=untouched(folder), record=False)
         cli.trainer.fit(cli.model, datamodule=cli.datamodule)
-    before = cli.model.source.counters["train_seconds"] if cli.model.source else 0.0
-    seconds = (cli.model.counters.train_seconds - before) / TIMED_STEPS
+    alone = cli.trainer.strategy.root_device.type == "cpu" and cli.trainer.world_size == 1
+    spent = "cpu_seconds" if alone else "train_seconds"
+    before = cli.model.source.counters[spent] if cli.model.source else 0.0
+    seconds = (getattr(cli.model.counters, spent) - before) / TIMED_STEPS
     return cli.trainer.strategy.broadcast(seconds)  # the first process's, so that all train as many steps
 
 

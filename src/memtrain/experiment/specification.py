@@ -51,7 +51,8 @@ class Budget:
     """What each method may spend on training, the same for all: seconds or steps.
 
     Args:
-        seconds: training seconds; turned into steps by timing, before a stage starts.
+        seconds: training seconds; turned into steps by timing, before a stage starts (on a CPU in CPU seconds of the
+            process, so that other work on the machine takes no steps from a run).
         steps: optimiser steps.
     """
 
