@@ -15,6 +15,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from memtrain.checkpoints import load_checkpoint
 from memtrain.cli import main
+from memtrain.compare.curves import read_curves
 from memtrain.experiment import execution
 from memtrain.experiment.plan import list_runs
 from memtrain.experiment.progress import ReportProgress
@@ -156,6 +157,25 @@ def test_seconds_become_steps_once_and_timing_leaves_the_run_as_it_is(
     assert [read(tmp_path, stage, "budget.json")["steps"] for stage in ("smt", "dmt")] == [6, 2]  # 3 s, 1 s
     assert all(0 < seconds < 5 for seconds in timed)
     assert read(tmp_path, "dmt")["evaluations"] == read(finished, "dmt")["evaluations"]
+
+
+def test_a_stage_may_train_on_easier_data_and_is_read_on_the_runs_own(finished: Path, tmp_path: Path) -> None:
+    assert run(tmp_path, 0, "stages.smt.data={length: 6}") == 0
+    smt, dmt = read(tmp_path, "smt"), read(tmp_path, "dmt")
+    assert (smt["data"], dmt["data"]) == ({"length": 6}, {})
+    assert smt["counters"]["tokens"] == 6 * 4 * 6  # steps, sequences, timesteps
+    assert dmt["counters"]["tokens"] - smt["counters"]["tokens"] == 2 * 4 * 8
+    assert [e["difficulty"] for e in smt["evaluations"]] == [8, 12]
+    assert smt["fingerprint"] != read(finished, "smt")["fingerprint"]
+    curves = read_curves([tmp_path])
+    assert curves["accuracy"].isna().tolist() == (curves["stage"] == "smt").tolist()
+    assert curves["train_seconds"].notna().all()
+
+
+def test_data_of_a_stage_with_other_tokens_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["run", str(FILE), "--output", str(tmp_path), "--set", "stages.smt.data={symbols: 5}"]
+    assert main(words) == 1
+    assert "stages.smt.data has {'symbols': 5}, with 6 tokens, but the experiment's data" in capsys.readouterr().err
 
 
 def test_what_a_checkpoint_has_cost_before_is_no_part_of_a_steps_time(

@@ -65,6 +65,7 @@ def test_methods_and_seeds_can_be_picked() -> None:
         ("methods={a/b: [bptt]}", "methods has 'a/b', but names a folder"),
         ("data.init_args.length=8", "data.init_args.length is what difficulty varies; set difficulty.values"),
         ("data.init_args.evaluation_samples=8", "set evaluation.samples instead"),
+        ("stages.smt.data={evaluation_samples: 8}", "stages.smt.data.evaluation_samples is set by the runner"),
         ("trainer.max_steps=8", "trainer.max_steps is set by the runner; set budget.steps"),
         ("stages.dmt.trainer.max_steps=8", "stages.dmt.trainer.max_steps is set by the runner"),
         ("methods={late: [dmt]}", "methods.late begins with dmt, but DMT needs a trained network"),

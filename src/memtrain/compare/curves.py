@@ -30,7 +30,8 @@ def read_curves(directories: Iterable[Path]) -> pd.DataFrame:
         One row per validation point with `CURVE_COLUMNS`, those of a run in the order of its training. Costs count on
         over stages: input tokens, seconds of training, and sequential FLOPs per sample. Accuracy (0 to 1) and loss
         (nats per target) are those of the rollout on the validation split at the difficulty of training. What a stage
-        does not log is NaN, as the rollout of a stage that trains a teacher alone.
+        does not log is NaN, as the rollout of a stage that trains a teacher alone, and so are the readings of a stage
+        with data of its own, whose validation split is another.
 
     Raises:
         FileNotFoundError: where a folder has no results, or a stage no `metrics.csv`.
@@ -46,6 +47,8 @@ def points_of(result: Mapping[str, Any]) -> pd.DataFrame:
     """The validation points of one stage, given the content of its `result.json` and its `folder`."""
     table = pd.read_csv(result["folder"] / "metrics.csv").reindex(columns=list(READINGS.values()))
     table = table.dropna(how="all").astype(float).set_axis(list(READINGS), axis="columns")  # others are training steps
+    if result.get("data"):
+        table[["accuracy", "loss"]] = float("nan")
     return table.assign(
         experiment=result["experiment"],
         method=result["method"],

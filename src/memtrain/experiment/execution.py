@@ -219,6 +219,7 @@ def result(experiment: Experiment, run: Run, plan: StagePlan, directory: Path) -
         "difficulty": run.difficulty,
         "seed": run.seed,
         "learning_rate": plan.configuration["model"]["init_args"]["learning_rate"],
+        "data": experiment.stages[plan.name].data,
         "encoder": module.network.attention if module.teacher is not None else None,
         "parameters": {
             name: sum(parameter.numel() for parameter in network.parameters())

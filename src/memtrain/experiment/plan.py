@@ -143,15 +143,15 @@ def stage_configuration(
     if first and experiment.network is not None:
         model["init_args"].setdefault("network", experiment.network)
     trainer = {**RUN_TRAINER, **experiment.trainer, **stage.trainer}
-    data = data_configuration(experiment, experiment.difficulties[0])
+    data = data_configuration(experiment, experiment.difficulties[0], stage.data)
     try:
         configuration = json.loads(resolved(json.dumps({"trainer": trainer, "model": model, "data": data})))
     except ValueError as error:
         raise ValueError(f"stages.{name}: {error}") from None
-    # Runs differ in these three alone, so that one look at a stage's options is enough for all of its runs.
+    # Runs differ in these alone, so that one look at a stage's options is enough for all of its runs.
     configuration["seed_everything"] = run.seed
     configuration["model"]["init_args"].update(rates)
-    if experiment.difficulty is not None:
+    if experiment.difficulty is not None and experiment.difficulty.key not in stage.data:
         configuration["data"]["init_args"][experiment.difficulty.key] = run.difficulty
     return configuration
 
@@ -165,12 +165,14 @@ def resolved(configuration: str) -> str:
         raise ValueError(sentence(error)) from None
 
 
-def data_configuration(experiment: Experiment, difficulty: Number | None) -> dict[str, Any]:
-    """The data at one difficulty, evaluated on as many samples as the experiment says."""
+def data_configuration(
+    experiment: Experiment, difficulty: Number | None, changes: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The data at one difficulty, evaluated on as many samples as the experiment says, with a stage's own `changes`."""
     changed: dict[str, Any] = {"evaluation_samples": experiment.evaluation.samples}
     if experiment.difficulty is not None:
         changed[experiment.difficulty.key] = difficulty
-    return {**experiment.data, "init_args": {**experiment.data.get("init_args", {}), **changed}}
+    return {**experiment.data, "init_args": {**experiment.data.get("init_args", {}), **changed, **(changes or {})}}
 
 
 def build_data(configuration: Mapping[str, Any]) -> SequenceDataModule:
@@ -194,8 +196,10 @@ def prepare_data(experiment: Experiment) -> None:
         FileNotFoundError: where a path of the data leads nowhere.
     """
     tuned = [experiment.grid.difficulty] if experiment.grid and experiment.grid.difficulty is not None else []
-    for difficulty in dict.fromkeys([*experiment.difficulties, *tuned, *experiment.evaluation.difficulties]):
-        build_data(data_configuration(experiment, difficulty)).prepare_data()
+    difficulties = dict.fromkeys([*experiment.difficulties, *tuned, *experiment.evaluation.difficulties])
+    own = [stage.data for stage in experiment.stages.values() if stage.data]
+    for difficulty, changes in itertools.product(difficulties, [{}, *own]):
+        build_data(data_configuration(experiment, difficulty, changes)).prepare_data()
 
 
 def evaluation_difficulties(experiment: Experiment, run: Run) -> list[Number | None]:
@@ -218,4 +222,11 @@ def check_data(experiment: Experiment) -> None:
                 raise ValueError(
                     f"evaluation.difficulties has {difficulty}, where the data have {size} tokens, but training at "
                     f"{trained} has {sizes[trained]}; leave it out."
+                )
+        for name, stage in experiment.stages.items():
+            size = build_data(data_configuration(experiment, trained, stage.data)).vocabulary_size
+            if size != sizes[trained]:
+                raise ValueError(
+                    f"stages.{name}.data has {stage.data}, with {size} tokens, but the experiment's data have "
+                    f"{sizes[trained]}; change only what keeps their number."
                 )

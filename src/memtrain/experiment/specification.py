@@ -38,11 +38,15 @@ class Stage:
     Args:
         model: `class_path` and `init_args` of the module; seed, vocabulary size and source are set by the runner.
         trainer: Trainer options of this stage, over those of the experiment.
+        data: options of the data in this stage, over those of the experiment and its difficulty, as {length: 64}:
+            easier data first (a curriculum). Results are read on the experiment's own data all the same; the stage's
+            validations are not, and so are no part of learning curves.
         share: this stage's part of the budget, relative to the other stages of its method.
     """
 
     model: dict
     trainer: dict = field(default_factory=dict)
+    data: dict = field(default_factory=dict)
     share: float = 1.0
 
 
@@ -298,8 +302,10 @@ def check_overwritten(experiment: Experiment) -> None:
     if experiment.difficulty is not None and experiment.difficulty.key in options:
         key = experiment.difficulty.key
         raise ValueError(f"data.init_args.{key} is what difficulty varies; set difficulty.values instead.")
-    if "evaluation_samples" in options:
-        raise ValueError("data.init_args.evaluation_samples is set by the runner; set evaluation.samples instead.")
+    places = {"data.init_args": options} | {f"stages.{n}.data": s.data for n, s in experiment.stages.items()}
+    for place, own in places.items():
+        if "evaluation_samples" in own:
+            raise ValueError(f"{place}.evaluation_samples is set by the runner; set evaluation.samples instead.")
     trainers = {"trainer": experiment.trainer} | {
         f"stages.{n}.trainer": s.trainer for n, s in experiment.stages.items()
     }
