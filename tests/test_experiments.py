@@ -17,7 +17,7 @@ from memtrain.experiment.specification import read_experiment
 FILES = sorted((Path(__file__).parents[1] / "experiments").glob("*/*.yaml"))
 TRAINED = [file for file in FILES if "measurement" not in yaml.safe_load(file.read_text())]
 TINY = {"length": 8, "pairs": 2, "modulus": 5}
-"""The smallest difficulty, by the name of the option."""
+"""The smallest difficulties, by the name of the option."""
 
 
 def name(file: Path) -> str:
@@ -51,6 +51,7 @@ def changes(file: Path, sources: dict[str, Path], cache: Path) -> list[str]:
     words = ["budget={steps: 2}", "evaluation={samples: 8}", "data.init_args.batch_size=2", "seeds=[0]", "grid=null"]
     if "difficulty" in content:
         words.append(f"difficulty.values=[{TINY[content['difficulty']['key']]}]")
+    words += [f"data.init_args.{key}={least}" for key, least in TINY.items() if key in content["data"]["init_args"]]
     if "path" in content["data"]["init_args"]:
         words.append(f"data.init_args.cache_folder={cache}")
     if name(file) in sources:
