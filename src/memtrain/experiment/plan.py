@@ -224,6 +224,8 @@ def check_data(experiment: Experiment) -> None:
                     f"{trained} has {sizes[trained]}; leave it out."
                 )
         for name, stage in experiment.stages.items():
+            if not stage.data:
+                continue
             size = build_data(data_configuration(experiment, trained, stage.data)).vocabulary_size
             if size != sizes[trained]:
                 raise ValueError(
