@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from memtrain.compare.rows import read_results
-from memtrain.compare.style import COLOURS, GREY, STYLE
+from memtrain.compare.style import GREY, STYLE, Look, looks_of
 from memtrain.data import SequenceDataModule
 from memtrain.training import MemoryModule
 from memtrain.training.evaluation import Evaluation, predictions
@@ -125,29 +125,30 @@ def draw(rows: pd.DataFrame) -> Figure:
     """Accuracy against length, a panel an experiment: every seed as a point, the mean of a method as a line."""
     rows = rows.astype({"experiment": str, "method": str})
     students = rows["method"].str.removesuffix(TEACHER).unique()
-    colours = dict(zip(students, itertools.cycle(COLOURS), strict=False))
+    looks = looks_of(students)
     experiments = rows["experiment"].unique()
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(4.6 * len(experiments), 3.8), layout="constrained")
         panels = figure.subplots(1, len(experiments), squeeze=False)[0]
         for axes, experiment in zip(panels, experiments, strict=True):
-            draw_experiment(axes, rows[rows["experiment"] == experiment], colours)
+            draw_experiment(axes, rows[rows["experiment"] == experiment], looks)
             axes.set_title(experiment, loc="left")
         handles = {line.get_label(): line for axes in panels for line in axes.get_legend_handles_labels()[0]}
         figure.legend(handles=list(handles.values()), loc="outside lower center", ncols=3 * len(experiments))
     return figure
 
 
-def draw_experiment(axes: Axes, rows: pd.DataFrame, colours: dict[str, str]) -> None:
+def draw_experiment(axes: Axes, rows: pd.DataFrame, looks: dict[str, Look]) -> None:
     """One panel."""
     factors = rows["length"] / rows["trained"]
     for method, own in rows.groupby("method", sort=False):
         student = str(method).removesuffix(TEACHER)
-        marker: dict[str, Any] = {"color": colours[student], "markersize": 4, "clip_on": False}
+        look = looks[student]
+        marker: dict[str, Any] = {"color": look.colour, "markersize": 4, "clip_on": False}
         marker |= {} if method == student else {"markerfacecolor": "none"}
         axes.plot(factors[own.index], own["accuracy"], "o", **marker)
         means = own["accuracy"].groupby(factors[own.index]).mean()
-        axes.plot(means.index, means, "-" if method == student else "--", color=colours[student], label=str(method))
+        axes.plot(means.index, means, look.line if method == student else "--", color=look.colour, label=str(method))
     for chance in rows["chance"].dropna().unique():
         axes.axhline(chance, color=GREY, linestyle=":", linewidth=1, label="chance")
     ticks = sorted(factors.unique())
