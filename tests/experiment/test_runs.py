@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
+from memtrain import provenance
 from memtrain.checkpoints import load_checkpoint
 from memtrain.cli import main
 from memtrain.compare.curves import read_curves
@@ -190,6 +191,19 @@ def test_what_a_checkpoint_has_cost_before_is_no_part_of_a_steps_time(
     assert run(tmp_path / "runs", 0, *changes) == 0
     budget = json.loads((tmp_path / "runs" / "bptt" / "8" / "0" / "bptt" / "budget.json").read_text())
     assert budget["seconds_per_step"] < 5
+
+
+def test_a_result_names_the_commit_that_its_run_began_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def step_and_commit(*arguments: Any) -> torch.Tensor:
+        monkeypatch.setattr(provenance, "commit", lambda: "new")
+        return step(*arguments)
+
+    step = MemoryModule.training_step
+    monkeypatch.setattr(MemoryModule, "training_step", step_and_commit)
+    monkeypatch.setattr(provenance, "commit", lambda: "old")
+    assert run(tmp_path, 0) == 0
+    assert [read(tmp_path, stage)["provenance"]["commit"] for stage in ("smt", "dmt")] == ["old", "old"]
+    assert provenance.provenance()["commit"] == "new"
 
 
 def test_other_work_on_the_machine_takes_no_steps_from_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

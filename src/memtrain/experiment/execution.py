@@ -60,6 +60,7 @@ def execute(experiment: Experiment, run: Run, directory: Path, rates: Rates) -> 
         ValueError: if the folder holds a run of another configuration, or is being worked on by another process.
     """
     torch.set_num_threads(1)  # a run is one thread wherever it is started, so that seconds compare
+    origin = provenance()  # of the code as it is now: the checkout may move on while the run trains
     plans = plan_stages(experiment, run, rates)
     progress = ProgressFile(directory / run.folder / "progress.json")
     with only_worker(directory / run.folder) if is_first() else nullcontext():
@@ -77,7 +78,7 @@ def execute(experiment: Experiment, run: Run, directory: Path, rates: Rates) -> 
                     return
                 if is_first():
                     progress.report(plan.name, "evaluating", plan.share)
-                    content = result(experiment, run, plan, directory)
+                    content = result(experiment, run, plan, directory, origin)
                     write_json(folder / "result.json", content)
                     if plan is plans[-1]:
                         show_result(experiment, run, plans, content, directory)
@@ -202,8 +203,18 @@ def train(plan: StagePlan, folder: Path, steps: int, source: Path | None, progre
     cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=last if last.is_file() else None, weights_only=True)
 
 
-def result(experiment: Experiment, run: Run, plan: StagePlan, directory: Path) -> dict[str, Any]:
-    """What a trained stage is worth: its last checkpoint, read at each evaluation difficulty."""
+def result(
+    experiment: Experiment, run: Run, plan: StagePlan, directory: Path, origin: dict[str, Any]
+) -> dict[str, Any]:
+    """What a trained stage is worth: its last checkpoint, read at each evaluation difficulty.
+
+    Args:
+        experiment: the experiment.
+        run: the run.
+        plan: the stage.
+        directory: folder of the experiment's results.
+        origin: the run's provenance.
+    """
     checkpoint = directory / plan.folder / "checkpoints" / "last.ckpt"
     module = load_module(checkpoint)
     networks = {"teacher": module.teacher, "rnn": module.rnn}
@@ -232,7 +243,7 @@ def result(experiment: Experiment, run: Run, plan: StagePlan, directory: Path) -
             | evaluate(plan, module, build_data(data_configuration(experiment, difficulty)), split, directory)
             for difficulty in difficulties
         ],
-        "provenance": provenance(),
+        "provenance": origin,
     }
 
 
