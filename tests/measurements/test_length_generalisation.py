@@ -1,6 +1,7 @@
 """The measurement of accuracy beyond the training length, on a tiny experiment that was really run."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,12 @@ from PIL import Image
 from memtrain.cli import main
 from memtrain.compare.style import COLOURS
 from memtrain.data import ModularArithmetic, RasterDataModule, Retrieval
-from memtrain.measurements.length_generalisation import draw, length_generalisation, lengthened
+from memtrain.measurements.length_generalisation import Trained, draw, length_generalisation, lengthened
 
 TESTS = Path(__file__).parents[1]
 SHIPPED = TESTS.parent / "experiments" / "length_generalisation" / "experiment.yaml"
 METHODS = ["smt_dmt", "smt_dmt:teacher", "bptt"]
+READ = Trained(8, ["smt_dmt", "bptt"])
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +34,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-def measured(folder: Path, **options: Any) -> pd.DataFrame:
+def measured(folder: Path, read: Trained = READ, **options: Any) -> pd.DataFrame:
     """The table of 16 samples, in batches of 5, the last of one."""
-    usual = {"methods": ["smt_dmt", "bptt"], "factors": [1, 2], "seeds": [0], "samples": 16, "batch_size": 5}
-    return pd.DataFrame(length_generalisation({str(folder): 8}, **(usual | options))[0])
+    usual = {"factors": [1, 2], "seeds": [0], "samples": 16, "batch_size": 5}
+    return pd.DataFrame(length_generalisation({str(folder): read}, **(usual | options))[0])
 
 
 def pixels(file: Path) -> np.ndarray:
@@ -65,7 +67,7 @@ def test_accuracies_are_those_that_the_runs_have_read_on_the_same_samples(runs: 
 
 def test_the_command_measures_and_its_figure_is_drawn_again_from_the_table(runs: Path, tmp_path: Path) -> None:
     shutil.copy(SHIPPED, tmp_path)
-    options = {"runs": f"{{{runs}: 8}}", "methods": "[smt_dmt, bptt]", "seeds": "[0]", "samples": "16"}
+    options = {"runs": f"{{{runs}: {{difficulty: 8, methods: [smt_dmt, bptt]}}}}", "seeds": "[0]", "samples": "16"}
     words = [word for key, value in options.items() for word in ("--set", f"measurement.init_args.{key}={value}")]
     assert main(["run", str(tmp_path / SHIPPED.name), *words, "--output", str(tmp_path)]) == 0
     assert set(pd.read_csv(tmp_path / "results.csv")["length"]) == {8, 16, 32}
@@ -98,17 +100,18 @@ def test_a_panel_shows_means_of_seeds_and_the_teacher_dashed_in_its_students_col
 @pytest.mark.parametrize(
     ("place", "options", "told"),
     [
-        ("nowhere", {}, "nowhere has no finished run of smt_dmt at 8 with seed 0; run the experiment first"),
-        ("tiny", {"seeds": [0, 1]}, "tiny has no finished run of smt_dmt at 8 with seed 1; run the experiment first"),
-        ("tiny", {"methods": ["gru"]}, "tiny has no finished run of gru at 8 with seed 0; run the experiment first"),
+        ("nowhere", {}, "nowhere has no finished run of smt_dmt at 8 with seed 0"),
+        ("tiny", {"seeds": [0, 1]}, "tiny has no finished run of smt_dmt at 8 with seed 1"),
+        ("tiny", {"read": Trained(8, ["gru"])}, "tiny has no finished run of gru at 8 with seed 0"),
     ],
 )
 def test_a_run_that_is_missing_is_named_with_the_command_that_makes_it(
     place: str, options: dict[str, Any], told: str, runs: Path
 ) -> None:
     seeds = ",".join(map(str, options.get("seeds", [0])))
-    command = rf"memtrain run experiments/{place}/grid\.yaml --seeds {seeds}"
-    with pytest.raises(FileNotFoundError, match=f"{told}: {command}$"):
+    methods = ",".join(options.get("read", READ).methods)
+    command = f"experiments/{place}/grid.yaml --methods {methods} --seeds {seeds} --set difficulty.values=[8]"
+    with pytest.raises(FileNotFoundError, match=re.escape(f"{told}; run the experiment first: memtrain run {command}")):
         measured(runs.parent / place, **options)
 
 

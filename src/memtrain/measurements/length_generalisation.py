@@ -1,6 +1,7 @@
 """Accuracy beyond the training length, of the RNNs of finished runs and of the teachers that taught them."""
 
 import itertools
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,21 @@ TEACHER = ":teacher"
 """Ends the name of a row of a method's teacher."""
 
 
+@dataclass
+class Trained:
+    """Runs of one experiment.
+
+    Args:
+        difficulty: the training difficulty (the length) whose runs are read.
+        methods: which methods.
+    """
+
+    difficulty: float
+    methods: list[str]
+
+
 def length_generalisation(
-    runs: dict[str, float],
-    methods: list[str],
+    runs: dict[str, Trained],
     factors: list[int],
     seeds: list[int],
     samples: int = 512,
@@ -32,8 +45,7 @@ def length_generalisation(
     """Read the last checkpoint of finished runs on longer sequences than they were trained on, on one thread.
 
     Args:
-        runs: folders that `memtrain run` has filled, with the training difficulty (the length) whose runs are read.
-        methods: which methods of each.
+        runs: folders that `memtrain run` has filled, with what is read of each.
         factors: lengths on which each is read, in training lengths; 1 is the training length.
         seeds: of the runs.
         samples: sequences of the test split, at each length.
@@ -50,9 +62,13 @@ def length_generalisation(
     """
     torch.set_num_threads(1)
     found = []  # all of them before the first is read, which takes its time
-    for (folder, trained), method, seed in itertools.product(runs.items(), methods, seeds):
-        command = f"memtrain run experiments/{Path(folder).name}/grid.yaml --seeds {','.join(map(str, seeds))}"
-        found.append((*find_checkpoint(Path(folder), method, trained, seed, command), method, seed))
+    for folder, trained in runs.items():
+        command = (
+            f"memtrain run experiments/{Path(folder).name}/grid.yaml --methods {','.join(trained.methods)} "
+            f"--seeds {','.join(map(str, seeds))} --set difficulty.values=[{trained.difficulty:g}]"
+        )
+        for method, seed in itertools.product(trained.methods, seeds):
+            found.append((*find_checkpoint(Path(folder), method, trained.difficulty, seed, command), method, seed))
     rows: list[dict[str, Any]] = []
     for experiment, checkpoint, method, seed in found:
         module, known = load_module(checkpoint), load_datamodule(checkpoint)
