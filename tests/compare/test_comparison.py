@@ -28,6 +28,17 @@ def test_teacher_and_smt_are_read_at_the_end_of_their_stage_at_its_cost(tmp_path
     assert own["final"].to_dict() == {"teacher": False, "smt": False, "smt_dmt": True, "bptt": True}
 
 
+def test_the_teacher_is_read_where_the_last_stage_that_trains_it_ends(tmp_path: Path) -> None:
+    stages = ["short", "smt", "dmt"]
+    for position, (accuracy, trains) in enumerate(((0.5, True), (1.0, True), (1.0, False))):
+        metrics = reading("teacher", accuracy) | reading("rollout", 0.1 * position)
+        write_result(tmp_path, "smt_dmt", stages, position, 0, metrics, trains_teacher=trains)
+    rows = read_rows([tmp_path])
+    own = rows[rows["evaluation_difficulty"] == 128].set_index("method")
+    assert (own.loc["teacher", "accuracy"], own.loc["teacher", "train_seconds"]) == (1.0, 20)
+    assert set(own.index) == {"teacher", "short", "short_smt", "smt_dmt"}
+
+
 def test_the_summary_has_mean_and_range_over_seeds_at_the_training_difficulty(tmp_path: Path) -> None:
     summary = {entry["method"]: entry for entry in summarise(read_rows([fabricate(tmp_path)]))}
     assert set(summary) == set(ACCURACIES)

@@ -211,6 +211,12 @@ def test_the_smallest_space_that_is_accepted_does_fill_its_evaluation_sets() -> 
     assert len(set(map(tuple, data.dataset("test").__getitems__(range(64)).inputs.tolist()))) > 30
 
 
+def test_a_split_that_has_no_row_at_all_is_refused_instead_of_being_waited_for() -> None:
+    data = Parity(length=4, evaluation_samples=1)  # 16 rows, none of which falls into split val
+    with pytest.raises(ValueError, match=r"None of 16,\d\d\d rows that the data drew belongs to split val"):
+        data.dataset("val").__getitems__([0])
+
+
 def test_fewer_evaluation_samples_than_processes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     data = Retrieval(evaluation_samples=2)
     monkeypatch.setattr(Retrieval, "_ranks", 3)

@@ -54,6 +54,7 @@ def test_a_stage_leaves_budget_configuration_and_result(finished: Path) -> None:
     )
     assert smt["evaluations"][0]["reference_lines"]["chance"] == 1 / 8
     assert smt["encoder"] == "causal"
+    assert (smt["trains_teacher"], dmt["trains_teacher"]) == (True, False)
     assert smt["fingerprint"] != dmt["fingerprint"]
 
 

@@ -53,6 +53,10 @@ def test_methods_and_seeds_can_be_picked() -> None:
         ("stages.smt.shares=1", "shares"),
         ("methods.bptt=[bpttt]", "methods.bptt names bpttt"),
         ("methods.tuning=[bptt]", "tuning"),
+        (
+            "stages.dmt.model.init_args.init_from=other.ckpt",
+            "init_from is given, but methods.smt_dmt has it",
+        ),
         ("seeds=[]", "seeds is empty"),
         ("grid.learning_rates.bptt=[1e-3]", "grid"),
         ("grid={learning_rates: {bptt: {smt: [1e-3]}}, seeds: [9]}", "names smt, which is no stage"),

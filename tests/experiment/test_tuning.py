@@ -4,6 +4,8 @@ import csv
 import math
 from pathlib import Path
 
+import pytest
+
 from memtrain.experiment.plan import Run, list_runs
 from memtrain.experiment.specification import read_experiment
 from memtrain.experiment.tuning import rates_of, write_tuning
@@ -28,3 +30,15 @@ def test_a_diverged_trial_is_written_down_and_never_chosen(tmp_path: Path) -> No
     rows = list(csv.DictReader((tmp_path / "tuning.csv").open()))
     assert [row["validation_loss"] for row in rows] == ["", "0.5", "0.7"]
     assert [row["chosen"] for row in rows] == ["False", "True", "False"]
+
+
+def test_where_each_trial_has_diverged_none_is_chosen(tmp_path: Path) -> None:
+    experiment = read_experiment(FILE, ["grid={learning_rates: {bptt: [1, 0.3]}, seeds: [9]}"], methods=["bptt"])
+    for trial in list_runs(experiment):
+        if trial.rates:
+            metrics = {"rollout/loss": None, "rollout/accuracy": None}
+            write_json(tmp_path / trial.folder / "bptt" / "result.json", {"evaluations": [{"metrics": metrics}]})
+    write_tuning(experiment, tmp_path)
+    assert [row["chosen"] for row in csv.DictReader((tmp_path / "tuning.csv").open())] == ["False", "False"]
+    with pytest.raises(ValueError, match=r"All tuning runs of bptt have diverged, .* add a smaller one"):
+        rates_of(experiment, Run("bptt", 8, 0), tmp_path)

@@ -174,6 +174,8 @@ def test_counters_know_what_was_sequential(batch, make_trainer):
         )
         assert module.sequential_flops(batch) == expected
         assert module.counters.gradient_steps == 7
+    _, module = loss_curve(make_trainer, BPTTModule, 1, trajectory="newton", newton=EXACT)
+    assert module.counters.sequential_flops == bptt_flops(module.rnn, module.newton_steps, through_time=False)
     scanned, unrolled = make(BPTTModule), make(BPTTModule, adjoint="autograd")
     for module, through_time in ((scanned, False), (unrolled, True)):
         module.trainer = make_trainer()

@@ -222,6 +222,7 @@ def test_options_of_the_cell_that_differ_from_the_source_are_refused_even_where_
     ("options", "sentence"),
     [
         ({"max_steps": -1}, "trainer.max_steps is -1"),
+        ({"gradient_clip_val": 0.1}, "gradient_clip_val is 0.1, .* set model.clip instead"),
         ({"accumulate_grad_batches": 2}, "accumulate_grad_batches is 2, .* instead set model.micro_batches"),
     ],
 )
@@ -252,11 +253,43 @@ def test_dmt_from_a_teacher_without_an_rnn_is_refused(train):
             "compile is true, but network.cell is MLPCell",
         ),
         (BPTTModule, {"micro_batches": 0}, "micro_batches is 0"),
+        (
+            DMTModule,
+            {"gradient": "detached", "compile": True},
+            "compile is true, but trajectory is sequential",
+        ),
+        (BPTTModule, {"trajectory": "newton", "adjoint": "scan"}, "adjoint is scan, but trajectory is newton"),
     ],
 )
 def test_impossible_options_are_refused_in_a_sentence(stage, options, sentence):
     with pytest.raises(ValueError, match=sentence):
         make(stage, **options)
+
+
+def test_labels_further_apart_than_the_sequence_is_long_are_refused(train):
+    with pytest.raises(ValueError, match="label_stride is 8, but the data's sequences have 7 timesteps"):
+        train(make(BPTTModule, label_stride=8), "bptt")
+
+
+def test_smt_from_dmt_keeps_the_teachers_decoder(train, make_trainer):
+    smt = train(make(SMTModule), "smt")
+    dmt = train(DMTModule(vocabulary_size=VOCABULARY, init_from=str(smt), warmup_steps=0), "dmt")
+    module = SMTModule(vocabulary_size=VOCABULARY, init_from=str(dmt), freeze_teacher=True)
+    module.trainer = make_trainer()
+    module.setup("fit")
+    state = torch.load(dmt, weights_only=True)["state_dict"]
+    decoder = {name.removeprefix("teacher."): value for name, value in state.items() if name.startswith("teacher.")}
+    assert any(not torch.equal(value, state["rnn.readout." + name.removeprefix("decoder.")])
+               for name, value in decoder.items() if name.startswith("decoder."))  # fmt: skip
+    torch.testing.assert_close(module.teacher.state_dict(), decoder, rtol=0, atol=0)
+
+
+def test_where_the_loss_is_scaled_gradients_are_unscaled_before_they_are_clipped(make_trainer):
+    module = make(SMTModule)
+    module.trainer = make_trainer()
+    assert module.configure_optimizers()["optimizer"].defaults["fused"]
+    module.trainer.precision_plugin.scaler = torch.amp.GradScaler("cpu")
+    assert not module.configure_optimizers()["optimizer"].defaults["fused"]
 
 
 def test_compile_is_for_rollouts_and_changes_no_name_of_a_weight():

@@ -32,7 +32,8 @@ def read_rows(directories: Iterable[Path]) -> pd.DataFrame:
     Returns:
         One row per (experiment, method, difficulty, seed, evaluation difficulty) with `COLUMNS`, and a column `folder`
         of the stage. Beside the methods, which are `final`, there are rows for what their stages were worth before the
-        last one, at the cost until then: `teacher`, and `smt` for a method of stages smt and dmt.
+        last one, at the cost until then: `teacher` (when the last stage that trains it has ended), and `smt` for a
+        method of stages smt and dmt.
 
     Raises:
         FileNotFoundError: where a folder has no results.
@@ -45,8 +46,10 @@ def read_rows(directories: Iterable[Path]) -> pd.DataFrame:
     for results in experiments.values():
         methods = {result["method"] for result in results}
         without_rnn = {(result["method"], result["stage"]) for result in results if not has_rnn(result)}
+        taught_by = teaching_stages(results)
+        several = len(methods_with_teacher(results)) > 1
         for result in results:
-            rows += rows_of(result, methods, without_rnn, several=len(methods_with_teacher(results)) > 1)
+            rows += rows_of(result, methods, without_rnn, taught_by.get(run_of(result)) == result["stage"], several)
     table = pd.DataFrame(rows, columns=[*COLUMNS, "folder"])
     table = table.astype(dict.fromkeys((*METRICS, *REFERENCE_LINES), float))  # undefined ones are NaN
     keys = ["experiment", "difficulty", "evaluation_difficulty", "method", "seed"]
@@ -87,8 +90,25 @@ def has_rnn(result: Mapping[str, Any]) -> bool:
     return any("rollout/loss" in evaluation["metrics"] for evaluation in result["evaluations"])
 
 
+def run_of(result: Mapping[str, Any]) -> tuple[str, float, int]:
+    """What the stages of one run have in common."""
+    return result["method"], result["difficulty"], result["seed"]
+
+
+def teaching_stages(results: Iterable[Mapping[str, Any]]) -> dict[tuple[str, float, int], str]:
+    """The last finished stage of each run that trains its teacher: SMT may go on after a stage on easier data.
+
+    Results of before stages were recorded to train the teacher or not have one that does, the first.
+    """
+    found: dict[tuple[str, float, int], str] = {}
+    for result in sorted(results, key=lambda result: result["stages"].index(result["stage"])):
+        if result.get("trains_teacher", result["stage"] == result["stages"][0]):
+            found[run_of(result)] = result["stage"]
+    return found
+
+
 def rows_of(
-    result: Mapping[str, Any], methods: set[str], without_rnn: set[tuple[str, str]], several: bool
+    result: Mapping[str, Any], methods: set[str], without_rnn: set[tuple[str, str]], teaching: bool, several: bool
 ) -> list[dict[str, Any]]:
     """The rows of one stage.
 
@@ -96,6 +116,7 @@ def rows_of(
         result: content of its `result.json`.
         methods: names of all methods.
         without_rnn: method and name of each stage that trains a teacher alone.
+        teaching: whether it is the last stage of its run that trains the teacher.
         several: whether several methods have teachers, so that `teacher` alone would not say which.
     """
     rows = []
@@ -103,7 +124,7 @@ def rows_of(
     position = stages.index(result["stage"])
     for evaluation in result["evaluations"]:
         metrics = evaluation["metrics"]
-        if position == 0 and "teacher/loss" in metrics:
+        if teaching and "teacher/loss" in metrics:
             name = f"{result['method']}:teacher" if several else "teacher"
             rows.append(row(result, evaluation, name, "teacher") | {"final": False})
         if "rollout/loss" in metrics:

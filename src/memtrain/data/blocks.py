@@ -20,6 +20,8 @@ BLOCK_SIZE = 1024
 EVALUATION_SEED = 20260604
 SPLIT_NUMBERS: dict[str, int] = {"train": 0, "val": 1, "test": 2}
 HASH_BUCKETS = 16
+HOPELESS = 1000 * HASH_BUCKETS
+"""Rows after which a split that has had none will have none."""
 
 
 class Blocks:
@@ -121,12 +123,21 @@ def draw_of_split(
 
     Returns:
         Inputs and targets, int64 `[count, T]`.
+
+    Raises:
+        ValueError: if no row seems to belong to the split, because there are so few different ones.
     """
     # One draw is nearly always enough for training (14 of 16 rows stay); the evaluation splits take several.
     candidates = count + count // 4 if split == "train" else 4 * count
     kept: list[Rows] = []
-    missing = count
+    missing, tried = count, 0
     while missing > 0:
+        if missing == count and tried > HOPELESS:
+            raise ValueError(
+                f"None of {tried:,} rows that the data drew belongs to split {split}, because there are so few "
+                "different ones; choose data of a larger difficulty."
+            )
+        tried += candidates
         inputs, targets = generate(generator, candidates)
         chosen = np.flatnonzero(split_numbers_of(inputs) == SPLIT_NUMBERS[split])[:missing]
         kept.append((inputs[chosen], targets[chosen]))

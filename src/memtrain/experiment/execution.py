@@ -232,6 +232,7 @@ def result(
         "learning_rate": plan.configuration["model"]["init_args"]["learning_rate"],
         "data": experiment.stages[plan.name].data,
         "encoder": module.network.attention if module.teacher is not None else None,
+        "trains_teacher": bool(module.trainable()["teacher"]),
         "parameters": {
             name: sum(parameter.numel() for parameter in network.parameters())
             for name, network in networks.items()

@@ -1,5 +1,6 @@
 """The experiment file: what it may say, and reading it so that every mistake is found before anything runs."""
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -262,6 +263,12 @@ def check(experiment: Experiment) -> None:
         if method in OWN_FOLDERS:
             raise ValueError(f"methods has a method named {method}, which is {OWN_FOLDERS[method]}; rename it.")
         check_source(method, stages[0], experiment.stages[stages[0]].model)
+        for before, name in itertools.pairwise(stages):
+            if (experiment.stages[name].model.get("init_args") or {}).get("init_from") is not None:
+                raise ValueError(
+                    f"stages.{name}.model.init_args.init_from is given, but methods.{method} has it continue {before}; "
+                    f"leave init_from out, or begin the method with {name}."
+                )
     check_overwritten(experiment)
     check_slurm(experiment.slurm)
     for option, seeds in (("seeds", experiment.seeds), ("grid.seeds", grid.seeds if grid else [])):

@@ -18,20 +18,32 @@ def rates_of(experiment: Experiment, run: Run, directory: Path) -> Rates:
         directory: folder of the experiment's results.
 
     Raises:
-        ValueError: where a tuning run that the choice depends on has no result.
+        ValueError: where a tuning run that the choice depends on has no result, or all of them have diverged.
     """
     if run.rates:
         return dict(run.rates)
     if experiment.grid is None or run.method not in experiment.grid.learning_rates:
         return {}
+    chosen = chosen_rates(experiment, run, directory)
+    if chosen is None:
+        raise ValueError(
+            f"All tuning runs of {run.method} have diverged, so that none of grid.learning_rates.{run.method} can be "
+            "chosen; add a smaller one."
+        )
+    return chosen
+
+
+def chosen_rates(experiment: Experiment, run: Run, directory: Path) -> Rates | None:
+    """The rates of the lowest validation loss, over all tuning seeds; None where each choice has diverged."""
+    assert experiment.grid is not None
     difficulty = run.difficulty if experiment.grid.difficulty is None else experiment.grid.difficulty
     trials: dict[tuple[tuple[str, float], ...], list[float]] = {}
     for trial in list_runs(experiment):
         if trial.rates and (trial.method, trial.difficulty) == (run.method, difficulty):
             loss = reading(experiment, trial, directory)["rollout/loss"]
             trials.setdefault(trial.rates, []).append(math.inf if loss is None else loss)
-    best, _ = min(trials.items(), key=lambda trial: sum(trial[1]))
-    return dict(best)
+    best, losses = min(trials.items(), key=lambda trial: sum(trial[1]))
+    return dict(best) if math.isfinite(sum(losses)) else None
 
 
 def reading(experiment: Experiment, trial: Run, directory: Path) -> dict[str, float | None]:
@@ -58,7 +70,7 @@ def write_tuning(experiment: Experiment, directory: Path) -> None:
                     "learning_rates": " ".join(f"{stage}={rate:g}" for stage, rate in trial.rates),
                     "validation_loss": metrics["rollout/loss"],
                     "validation_accuracy": metrics["rollout/accuracy"],
-                    "chosen": dict(trial.rates) == rates_of(experiment, compared, directory),
+                    "chosen": dict(trial.rates) == chosen_rates(experiment, compared, directory),
                 }
             )
     if rows:

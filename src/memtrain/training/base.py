@@ -116,7 +116,6 @@ class MemoryModule(LightningModule, ABC):
         """
         self.zero_grad()
         self.counters.tokens += batch.inputs.numel() * self.world_size
-        self.step_flops = self.sequential_flops(batch)
         parts, found = self.split(batch), []
         with self.means_over(batch):
             for part in parts:
@@ -126,6 +125,7 @@ class MemoryModule(LightningModule, ABC):
                 if len(found) < len(parts):
                     # Only this rank's so far: DDP averages the gradients once this method has returned.
                     self.trainer.strategy.backward(loss, None)
+        self.step_flops = self.sequential_flops(batch)  # newton knows its iterations now
         own = torch.stack(found).mean(0)
         means = dict(zip(("loss", *terms), self.mean_over_ranks(own.clone()), strict=True))
         self.step_loss = StepLoss(own[0], means["loss"], batch.index)
@@ -189,11 +189,17 @@ class MemoryModule(LightningModule, ABC):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW with one parameter group a network; learning rate per step, not per epoch."""
         groups = [{"params": params, "name": name} for name, params in self.trainable().items() if params]
+        # A fused step undoes fp16's loss scaling by itself, too late for clipping.
         optimizer = torch.optim.AdamW(
-            groups, lr=self.learning_rate, weight_decay=self.weight_decay, betas=self.betas, fused=True
+            groups, self.learning_rate, self.betas, weight_decay=self.weight_decay, fused=not self.scales_loss
         )
         scheduler = warmup_schedule(optimizer, self.warmup_steps, self.trainer.max_steps, self.schedule)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    @property
+    def scales_loss(self) -> bool:
+        """Whether the Trainer's precision is one that scales losses (16-mixed)."""
+        return getattr(self.trainer.precision_plugin, "scaler", None) is not None
 
     def trainable(self) -> dict[str, list[nn.Parameter]]:
         """Trainable parameters of teacher and RNN; one that both hold (the readout in SMT) is the teacher's."""
@@ -217,10 +223,8 @@ class MemoryModule(LightningModule, ABC):
             for group in optimizer.param_groups
         }
         if self.step_loss is not None:
-            scaled = getattr(self.trainer.precision_plugin, "scaler", None) is not None
-            self.step_loss.require_finite(
-                {} if scaled else norms, self.global_step, self.learning_rate, self.world_size
-            )
+            gradients = {} if self.scales_loss else norms  # the scaler skips steps whose gradients overflow
+            self.step_loss.require_finite(gradients, self.global_step, self.learning_rate, self.world_size)
         for group in optimizer.param_groups:
             self.log(f"train/gradient_norm_{group['name']}", norms[group["name"]])
             if self.clip:
@@ -310,7 +314,8 @@ class MemoryModule(LightningModule, ABC):
                 )
             return
         self.source.compare(self.vocabulary_size, self.network)
-        self.source.restore({"teacher": self.teacher, "rnn": self.rnn}, self.requires())
+        # The teacher last: in SMT its decoder is the RNN's readout, and after DMT the source has two of them.
+        self.source.restore({"rnn": self.rnn, "teacher": self.teacher}, self.requires())
         self.counters = Counters(**self.source.counters)
         self.provenance = self.source.provenance
 
@@ -323,6 +328,11 @@ class MemoryModule(LightningModule, ABC):
         if self.trainer.max_steps < 1:
             raise ValueError(
                 f"trainer.max_steps is {self.trainer.max_steps}, but a stage goes by steps; choose for example 1000."
+            )
+        if self.trainer.gradient_clip_val is not None:
+            raise ValueError(
+                f"trainer.gradient_clip_val is {self.trainer.gradient_clip_val}, but teacher and RNN are clipped "
+                "each on its own; set model.clip instead."
             )
         if self.trainer.accumulate_grad_batches != 1:
             raise ValueError(

@@ -103,6 +103,12 @@ class RolloutModule(MemoryModule):
             )
         if teacher_forcing is not None and not teacher_forcing:
             raise ValueError("teacher_forcing is empty, but needs at least one value; set it to null for newton.alpha.")
+        if (compile or adjoint == "scan") and not (trajectory == "sequential" and gradient == "through_time"):
+            option, remedy = ("compile is true", "false") if compile else ("adjoint is scan", "auto")
+            raise ValueError(
+                f"{option}, but trajectory is {trajectory} and gradient {gradient}, and only sequential rollouts "
+                f"through time have a use for it; set it to {remedy}."
+            )
         self.newton = newton or NewtonOptions()
         self.hparams["newton"] = asdict(self.newton)
         self.forcing = [self.newton.alpha] if teacher_forcing is None else teacher_forcing
@@ -180,6 +186,11 @@ class RolloutModule(MemoryModule):
         inputs = batch.inputs
         size, length = inputs.shape
         window = self.window(length)
+        if self.label_stride > window:
+            raise ValueError(
+                f"label_stride is {self.label_stride}, but the data's sequences have {length} timesteps, so that no "
+                f"step of a rollout of {window} has a label; choose at most {window}."
+            )
         starts = torch.tensor([-1])
         if self.start == "teacher":
             generator = step_generator(self.seed, self.global_step, "starts")
@@ -278,7 +289,7 @@ class RolloutModule(MemoryModule):
         ]
 
     def sequential_steps(self, window: int) -> int:
-        """Cell evaluations of a rollout that follow one another; newton's are those of the last training step.
+        """Cell evaluations of a rollout that follow one another; newton's are those of the latest training step.
 
         Newton's linear recurrences, whose depth is small and whose steps are cheap, are not counted.
         """
