@@ -111,7 +111,8 @@ def test_a_run_that_is_missing_is_named_with_the_command_that_makes_it(
     seeds = ",".join(map(str, options.get("seeds", [0])))
     methods = ",".join(options.get("read", READ).methods)
     command = f"experiments/{place}/grid.yaml --methods {methods} --seeds {seeds} --set difficulty.values=[8]"
-    with pytest.raises(FileNotFoundError, match=re.escape(f"{told}; run the experiment first: memtrain run {command}")):
+    sentence = f"{told}; run the experiment first: memtrain run {command}"
+    with pytest.raises(FileNotFoundError, match=f"{re.escape(sentence)}$"):
         measured(runs.parent / place, **options)
 
 

@@ -263,12 +263,6 @@ def check(experiment: Experiment) -> None:
         if method in OWN_FOLDERS:
             raise ValueError(f"methods has a method named {method}, which is {OWN_FOLDERS[method]}; rename it.")
         check_source(method, stages[0], experiment.stages[stages[0]].model)
-        for before, name in itertools.pairwise(stages):
-            if (experiment.stages[name].model.get("init_args") or {}).get("init_from") is not None:
-                raise ValueError(
-                    f"stages.{name}.model.init_args.init_from is given, but methods.{method} has it continue {before}; "
-                    f"leave init_from out, or begin the method with {name}."
-                )
     check_overwritten(experiment)
     check_slurm(experiment.slurm)
     for option, seeds in (("seeds", experiment.seeds), ("grid.seeds", grid.seeds if grid else [])):
@@ -319,6 +313,13 @@ def check_overwritten(experiment: Experiment) -> None:
     for name, trainer in trainers.items():
         if "max_steps" in trainer:
             raise ValueError(f"{name}.max_steps is set by the runner; set budget.steps or budget.seconds instead.")
+    for method, stages in experiment.methods.items():
+        for before, name in itertools.pairwise(stages):
+            if (experiment.stages[name].model.get("init_args") or {}).get("init_from") is not None:
+                raise ValueError(
+                    f"stages.{name}.model.init_args.init_from is given, but methods.{method} has it continue {before}; "
+                    f"leave init_from out, or begin the method with {name}."
+                )
 
 
 def check_slurm(slurm: Slurm) -> None:
