@@ -12,7 +12,7 @@ from PIL import Image
 
 from memtrain.experiment.execution import execute
 from memtrain.experiment.plan import Run, build_data, check_data, data_configuration, list_runs, plan_stages
-from memtrain.experiment.specification import read_experiment
+from memtrain.experiment.reading import read_experiment
 
 FILES = sorted((Path(__file__).parents[1] / "experiments").glob("*/*.yaml"))
 TRAINED = [file for file in FILES if "measurement" not in yaml.safe_load(file.read_text())]

@@ -11,7 +11,7 @@ from memtrain.compare.curves import CURVE_COLUMNS
 from memtrain.compare.figure import draw
 from memtrain.compare.rows import COLUMNS
 from memtrain.experiment.measurement import prepare, write_measured
-from memtrain.experiment.specification import read_experiment
+from memtrain.experiment.reading import read_experiment
 from memtrain.files import write_figure
 
 WORDS = dict.fromkeys(["experiment", "method", "difficulty_name", "encoder", "stage"], str)

@@ -20,7 +20,7 @@ from memtrain.compare.curves import read_curves
 from memtrain.experiment import execution
 from memtrain.experiment.plan import list_runs
 from memtrain.experiment.progress import ReportProgress
-from memtrain.experiment.specification import read_experiment
+from memtrain.experiment.reading import read_experiment
 from memtrain.training import MemoryModule
 
 FILE = Path(__file__).parents[1] / "conf" / "experiment.yaml"

@@ -9,7 +9,7 @@ import yaml
 
 from memtrain.data import Retrieval
 from memtrain.experiment.plan import Run, check_data, list_runs, plan_stages, prepare_data
-from memtrain.experiment.specification import read_experiment
+from memtrain.experiment.reading import read_experiment
 
 FILE = Path(__file__).parents[1] / "conf" / "experiment.yaml"
 
@@ -34,6 +34,29 @@ def test_set_changes_entries_at_any_depth() -> None:
     assert experiment.seeds == [5, 6]
     configuration = plan_stages(experiment, Run("bptt", 8, 5), {})[0].configuration
     assert configuration["model"]["init_args"]["learning_rate"] == 1e-4
+
+
+def test_a_change_at_one_place_is_none_at_another_that_is_its_alias(tmp_path: Path) -> None:
+    content = yaml.safe_load(FILE.read_text())
+    content["stages"]["again"] = content["stages"]["bptt"]  # dumped as an anchor and its alias
+    file = tmp_path / "aliases.yaml"
+    file.write_text(yaml.safe_dump(content))
+    assert "*id" in file.read_text()
+    experiment = read_experiment(file, ["stages.again.share=5"])
+    assert (experiment.stages["again"].share, experiment.stages["bptt"].share) == (5.0, 1.0)
+
+
+@pytest.mark.parametrize("change", ["seeds=[7]", "budget.steps=3", "data={class_path: memtrain.data.Stack}"])
+def test_what_a_measurement_would_ignore_is_refused(change: str) -> None:
+    file = Path("experiments", "newton_iterations", "experiment.yaml")
+    with pytest.raises(ValueError, match="is given, but newton_iterations is one measurement"):
+        read_experiment(file, [change])
+
+
+def test_methods_that_are_left_out_are_not_tuned() -> None:
+    grid = "grid={learning_rates: {smt_dmt: [1e-3, 3e-3], bptt: [1e-3, 3e-3]}, seeds: [9]}"
+    experiment = read_experiment(FILE, [grid], methods=["bptt"])
+    assert {run.method for run in list_runs(experiment)} == {"bptt"}
 
 
 def test_methods_and_seeds_can_be_picked() -> None:
@@ -64,6 +87,18 @@ def test_methods_and_seeds_can_be_picked() -> None:
         ("budget", "has no value"),
         ("grid={a: [1", "--set grid={a: [1 has a value that is no YAML"),
         ("seeds=[0, 1, 0]", "seeds has 0 twice"),
+        ("methods.bptt=[bptt, bptt]", "methods.bptt has bptt twice"),
+        ("difficulty.values=[8, 9, 8]", "difficulty.values has 8 twice"),
+        ("difficulty.values=[]", "difficulty.values is empty"),
+        ("evaluation.difficulties=[12, 12]", "evaluation.difficulties has 12 twice"),
+        ("grid={learning_rates: {bptt: [1e-3, 0.001]}, seeds: [9]}", "grid.learning_rates.bptt has 0.001 twice"),
+        ("grid={learning_rates: {smt_dmt: {smt: []}}, seeds: [9]}", "grid.learning_rates.smt_dmt.smt is empty"),
+        ("grid={learning_rates: {bptt: [1e-3]}, seeds: []}", "grid.seeds is empty"),
+        (
+            "grid={learning_rates: {btpt: [1e-3]}, seeds: [9]}",
+            "grid.learning_rates names btpt, but methods has smt_dmt",
+        ),
+        ("measurement={class_path: a.b}", "data is given, but tiny is one measurement"),
         ("grid={learning_rates: {bptt: [1e-3]}, seeds: [9, 9]}", "grid.seeds has 9 twice"),
         ("name=../elsewhere", "name has '../elsewhere', but names a folder"),
         ("methods={a/b: [bptt]}", "methods has 'a/b', but names a folder"),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from memtrain.experiment.plan import Run, list_runs
-from memtrain.experiment.specification import read_experiment
+from memtrain.experiment.reading import read_experiment
 from memtrain.experiment.tuning import rates_of, write_tuning
 from memtrain.files import read_json, write_json
 

@@ -8,7 +8,7 @@ import yaml
 
 from memtrain.cli import main
 from memtrain.experiment.measurement import prepare
-from memtrain.experiment.specification import read_experiment
+from memtrain.experiment.reading import read_experiment
 
 FOLDER = Path(__file__).parents[2] / "experiments"
 FILES = [file for file in sorted(FOLDER.glob("*/experiment.yaml")) if "measurement" in yaml.safe_load(file.read_text())]

@@ -83,9 +83,8 @@ def list_runs(experiment: Experiment) -> list[Run]:
         grid = experiment.grid
         difficulties = experiment.difficulties if grid.difficulty is None else [grid.difficulty]
         for method, rates in grid.learning_rates.items():
-            if method in experiment.methods:
-                tried = combinations(rates, experiment.methods[method])
-                tuning += [Run(method, *rest) for rest in itertools.product(difficulties, grid.seeds, tried)]
+            tried = combinations(rates, experiment.methods[method])
+            tuning += [Run(method, *rest) for rest in itertools.product(difficulties, grid.seeds, tried)]
     compared = itertools.product(experiment.seeds, experiment.difficulties, experiment.methods)
     return tuning + [Run(method, difficulty, seed) for seed, difficulty, method in compared]
 

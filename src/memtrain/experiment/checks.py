@@ -1,0 +1,154 @@
+"""What is refused of an experiment file before anything runs: parts that do not fit each other."""
+
+import itertools
+import re
+from collections.abc import Sequence
+from dataclasses import MISSING, fields
+
+from memtrain.experiment.specification import Experiment, Grid, Slurm
+
+OWN_FOLDERS = {"tuning": "the folder of the tuning runs", "slurm": "the folder of the cluster's scripts and logs"}
+WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
+"""What may name a folder."""
+MEMORY = re.compile(r"[1-9][0-9]*[KMGT]?")
+PRINTABLE = re.compile(r"[^\s\"'\\]*")
+
+
+def check(experiment: Experiment) -> None:
+    """Refuse an experiment whose parts do not fit each other."""
+    for option, names in (
+        ("name", [experiment.name]),
+        ("methods", experiment.methods),
+        ("stages", experiment.stages),
+    ):
+        for name in names:
+            if not WORD.fullmatch(name):
+                raise ValueError(f"{option} has {name!r}, but names a folder; use letters, digits, _, - and dots.")
+    if experiment.measurement is not None:
+        check_measurement(experiment)
+        return
+    budget = experiment.budget
+    if (budget.seconds is None) == (budget.steps is None):
+        raise ValueError("budget must have exactly one of seconds and steps, for example budget: {seconds: 150}.")
+    if (budget.seconds or budget.steps or 0) <= 0:
+        raise ValueError(f"budget is {budget.seconds or budget.steps}, but must be more than 0.")
+    for name, entries in (("data", experiment.data), ("methods", experiment.methods)):
+        if not entries:
+            raise ValueError(f"{name} is empty, but an experiment needs it; see experiments/demo/experiment.yaml.")
+    for name, stage in experiment.stages.items():
+        if stage.share <= 0:
+            raise ValueError(f"stages.{name}.share is {stage.share}, but must be more than 0; for example 0.5.")
+    for method, stages in experiment.methods.items():
+        unknown = [stage for stage in stages if stage not in experiment.stages]
+        if unknown or not stages:
+            raise ValueError(
+                f"methods.{method} names {unknown[0] if unknown else 'no stage'}, "
+                f"but stages has {', '.join(experiment.stages)}."
+            )
+        if method in OWN_FOLDERS:
+            raise ValueError(f"methods has a method named {method}, which is {OWN_FOLDERS[method]}; rename it.")
+        check_source(method, stages[0], experiment.stages[stages[0]].model)
+    check_overwritten(experiment)
+    check_slurm(experiment.slurm)
+    check_lists(experiment)
+    if experiment.grid is not None:
+        check_grid(experiment, experiment.grid)
+
+
+def check_measurement(experiment: Experiment) -> None:
+    """Refuse what a measurement, which has options of its own, would ignore."""
+    for entry in fields(Experiment):
+        default = entry.default if entry.default_factory is MISSING else entry.default_factory()
+        if entry.name not in ("name", "claim", "measurement") and getattr(experiment, entry.name) != default:
+            raise ValueError(
+                f"{entry.name} is given, but {experiment.name} is one measurement, which has no use for it; leave it "
+                "out, or see measurement.init_args."
+            )
+
+
+def check_lists(experiment: Experiment) -> None:
+    """Refuse lists that name twice what is one run, one stage's folder or one reading, and lists without an entry."""
+    grid, difficulty = experiment.grid, experiment.difficulty
+    lists: dict[str, Sequence[object]] = {f"methods.{name}": stages for name, stages in experiment.methods.items()}
+    lists["seeds"] = experiment.seeds
+    if difficulty is not None:
+        lists["difficulty.values"] = difficulty.values
+    if grid is not None:
+        lists["grid.seeds"] = grid.seeds
+        for method, rates in grid.learning_rates.items():
+            place = f"grid.learning_rates.{method}"
+            lists |= {f"{place}.{n}": own for n, own in rates.items()} if isinstance(rates, dict) else {place: rates}
+    for option, entries in lists.items():
+        if not entries:
+            raise ValueError(f"{option} is empty, but an experiment needs it; see experiments/demo/experiment.yaml.")
+    lists["evaluation.difficulties"] = experiment.evaluation.difficulties
+    for option, entries in lists.items():
+        twice = [entry for entry in entries if entries.count(entry) > 1]
+        if twice:
+            raise ValueError(f"{option} has {twice[0]} twice; leave one out.")
+
+
+def check_grid(experiment: Experiment, grid: Grid) -> None:
+    """Refuse learning rates for what is not there, and tuning on a seed that is compared."""
+    for method, rates in grid.learning_rates.items():
+        if method not in experiment.methods:
+            raise ValueError(f"grid.learning_rates names {method}, but methods has {', '.join(experiment.methods)}.")
+        wrong = set(rates) - set(experiment.methods[method]) if isinstance(rates, dict) else set()
+        if wrong:
+            raise ValueError(f"grid.learning_rates.{method} names {wrong.pop()}, which is no stage of this method.")
+    shared = set(grid.seeds) & set(experiment.seeds)
+    if shared:
+        raise ValueError(f"grid.seeds has {shared.pop()}, which is among seeds too; tune on a seed of its own.")
+
+
+def check_source(method: str, stage: str, model: dict) -> None:
+    """Refuse a method that begins with a stage that has nothing to begin from."""
+    options = model.get("init_args") or {}
+    if options.get("init_from") is not None:
+        return
+    if str(model.get("class_path")).rpartition(".")[2] == "DMTModule":
+        raise ValueError(
+            f"methods.{method} begins with {stage}, but DMT needs a trained network; put a stage before it."
+        )
+    if options.get("freeze_teacher"):
+        raise ValueError(
+            f"methods.{method} begins with {stage}, whose freeze_teacher needs a teacher; put a stage before it."
+        )
+
+
+def check_overwritten(experiment: Experiment) -> None:
+    """Refuse options that the runner would replace without a word."""
+    options = experiment.data.get("init_args") or {}
+    if experiment.difficulty is not None and experiment.difficulty.key in options:
+        key = experiment.difficulty.key
+        raise ValueError(f"data.init_args.{key} is what difficulty varies; set difficulty.values instead.")
+    places = {"data.init_args": options} | {f"stages.{n}.data": s.data for n, s in experiment.stages.items()}
+    for place, own in places.items():
+        if "evaluation_samples" in own:
+            raise ValueError(f"{place}.evaluation_samples is set by the runner; set evaluation.samples instead.")
+    trainers = {"trainer": experiment.trainer} | {
+        f"stages.{n}.trainer": s.trainer for n, s in experiment.stages.items()
+    }
+    for name, trainer in trainers.items():
+        if "max_steps" in trainer:
+            raise ValueError(f"{name}.max_steps is set by the runner; set budget.steps or budget.seconds instead.")
+    for method, stages in experiment.methods.items():
+        for before, name in itertools.pairwise(stages):
+            if (experiment.stages[name].model.get("init_args") or {}).get("init_from") is not None:
+                raise ValueError(
+                    f"stages.{name}.model.init_args.init_from is given, but methods.{method} has it continue {before}; "
+                    f"leave init_from out, or begin the method with {name}."
+                )
+
+
+def check_slurm(slurm: Slurm) -> None:
+    """Refuse what no cluster can give."""
+    for option, value in (("hours", slurm.hours), ("cpus", slurm.cpus)):
+        if value <= 0:
+            raise ValueError(f"slurm.{option} is {value}, but must be more than 0; for example 4.")
+    if slurm.memory is not None and not MEMORY.fullmatch(slurm.memory):
+        raise ValueError(f"slurm.memory is {slurm.memory}, but must be a number and its unit, for example 16G.")
+    lines = [*slurm.options, *map(str, slurm.options.values()), slurm.partition or ""]
+    broken = next((line for line in lines if not PRINTABLE.fullmatch(line)), None)
+    if broken is not None:
+        raise ValueError(f"slurm has {broken!r}, which is no word for a line of sbatch; leave out spaces and quotes.")

@@ -1,0 +1,101 @@
+"""Reading an experiment file, with the changes of the command line."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import ArgumentError
+
+from memtrain.experiment.checks import check
+from memtrain.experiment.specification import Experiment
+from memtrain.parsing import SentenceParser, sentence
+
+
+def read_experiment(
+    file: Path,
+    changes: Sequence[str] = (),
+    methods: Sequence[str] | None = None,
+    seeds: Sequence[int] | None = None,
+) -> Experiment:
+    """Read an experiment file.
+
+    Args:
+        file: the YAML file.
+        changes: `KEY=VALUE` each, as `budget.seconds=600`; the value is YAML.
+        methods: keep only these methods.
+        seeds: use these seeds.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: for unknown or contradicting entries. The options of models, data and trainer are checked by
+            `memtrain.experiment.plan`, which builds each stage's configuration.
+    """
+    if not file.is_file():
+        raise FileNotFoundError(f"There is no experiment file {file}; name one, as experiments/demo/experiment.yaml.")
+    try:
+        content = yaml.safe_load(file.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{file} is no YAML file ({reason}); name one, as experiments/demo/experiment.yaml.") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{file} is no experiment: it needs entries name, claim, data, stages, methods, budget.")
+    content = unshared(content)
+    for change in changes:
+        apply_change(content, change)
+    parser = SentenceParser()
+    parser.add_class_arguments(Experiment)
+    try:
+        experiment: Experiment = Experiment(**parser.instantiate(parser.parse_object(content)))
+    except ArgumentError as error:
+        raise ValueError(f"{file}: {sentence(error)}") from None
+    if methods is not None:
+        unknown = [name for name in methods if name not in experiment.methods]
+        if unknown:
+            raise ValueError(f"--methods names {unknown[0]}, but {file} has {', '.join(experiment.methods)}.")
+        experiment = select(experiment, methods)
+    if seeds is not None:
+        experiment = replace(experiment, seeds=list(seeds))
+    check(experiment)
+    return experiment
+
+
+def select(experiment: Experiment, methods: Sequence[str]) -> Experiment:
+    """The experiment with these of its methods alone, and no learning rates to choose for the others."""
+    grid, left_out = experiment.grid, set(experiment.methods) - set(methods)
+    if grid is not None:
+        rates = {method: rates for method, rates in grid.learning_rates.items() if method not in left_out}
+        grid = replace(grid, learning_rates=rates)
+    return replace(experiment, methods={name: experiment.methods[name] for name in methods}, grid=grid)
+
+
+def unshared(content: Any) -> Any:
+    """A copy in which no two places are one object, as YAML's aliases make them: a change at one is not one at both."""
+    if isinstance(content, dict):
+        return {key: unshared(value) for key, value in content.items()}
+    return [unshared(value) for value in content] if isinstance(content, list) else content
+
+
+def apply_change(content: dict, change: str) -> None:
+    """Set one entry of a nested dictionary.
+
+    Args:
+        content: the file's content, changed in place.
+        change: `KEY=VALUE` with the dotted key and a value in YAML.
+    """
+    key, equals, value = change.partition("=")
+    if not equals or not key:
+        raise ValueError(f"--set {change} has no value; write KEY=VALUE, for example budget.seconds=600.")
+    *parents, last = key.split(".")
+    entry = content
+    for parent in parents:
+        if entry.get(parent) is None:
+            entry[parent] = {}
+        entry = entry[parent]
+        if not isinstance(entry, dict):
+            raise ValueError(f"--set {key}: {parent} is {entry!r}, which has no entries.")
+    try:
+        entry[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ValueError(f"--set {change} has a value that is no YAML: {' '.join(str(error).split())}.") from None
