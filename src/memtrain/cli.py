@@ -207,6 +207,11 @@ def compare(options: Namespace) -> int:
 
     if options.output is not None:
         require_folder("--output", options.output)
+    elif len(options.directories) > 1:
+        raise ValueError(
+            f"--output is left out, but there are {len(options.directories)} folders, and the tables of the first are "
+            "its own; give --output, for example runs/comparison."
+        )
     compare_directories(options.directories, output=options.output)
     return 0
 

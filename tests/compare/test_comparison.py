@@ -13,8 +13,12 @@ from PIL import Image
 from memtrain.cli import main
 from memtrain.compare import COLUMNS, read_rows, summarise, verdict
 from memtrain.compare.comparison import next_commands
-from memtrain.compare.origins import differences, origins
+from memtrain.compare.origins import differences, origins, unequal_conditions
+from memtrain.compare.rows import read_results, read_unfinished
 from memtrain.compare.verdict import idle_teachers, ranked, unlike_sizes
+from memtrain.files import write_json
+
+NONE = pd.DataFrame(columns=["experiment", "method", "difficulty", "seed"])
 
 
 def test_teacher_and_smt_are_read_at_the_end_of_their_stage_at_its_cost(tmp_path: Path) -> None:
@@ -56,7 +60,7 @@ def test_the_summary_has_mean_and_range_over_seeds_at_the_training_difficulty(tm
 
 
 def test_the_verdict_names_who_is_ahead_at_each_difficulty(tmp_path: Path) -> None:
-    said = verdict(read_rows([fabricate(tmp_path)])).splitlines()
+    said = verdict(read_rows([fabricate(tmp_path)]), NONE).splitlines()
     assert len(said) == 2  # two methods, at the training length and at twice that
     spread = 100 * (statistics.stdev(ACCURACIES["smt_dmt"]) + statistics.stdev(ACCURACIES["bptt"]))
     assert said[0] == (
@@ -69,7 +73,7 @@ def verdict_of(first: list[float], second: list[float], tmp_path: Path) -> str:
     for method, values in (("first", first), ("second", second)):
         for seed, accuracy in enumerate(values):
             write_result(tmp_path, method, ["bptt"], 0, seed, reading("rollout", accuracy))
-    return verdict(read_rows([tmp_path])).splitlines()[0]
+    return verdict(read_rows([tmp_path]), NONE).splitlines()[0]
 
 
 def test_two_seeds_decide_nothing(tmp_path: Path) -> None:
@@ -94,7 +98,9 @@ def test_without_chance_the_lower_loss_is_ahead(tmp_path: Path) -> None:
             evaluations = [{"difficulty": None, "split": "test", "metrics": metrics, "reference_lines": lines}]
             nothing = {"difficulty": None, "difficulty_name": None, "evaluations": evaluations}
             write_result(tmp_path, method, ["bptt"], 0, seed, metrics, **nothing)
-    assert verdict(read_rows([tmp_path])).startswith("second is ahead of first (loss 1.010 nats against 2.010 nats")
+    assert verdict(read_rows([tmp_path]), NONE).startswith(
+        "second is ahead of first (loss 1.010 nats against 2.010 nats"
+    )
 
 
 def test_methods_that_share_stages_keep_their_rows_apart(tmp_path: Path) -> None:
@@ -159,7 +165,7 @@ def test_every_two_methods_are_judged(tmp_path: Path) -> None:
     for method, accuracy in (("first", 0.9), ("second", 0.5), ("third", 0.1)):
         for seed in range(3):
             write_result(tmp_path, method, ["bptt"], 0, seed, reading("rollout", accuracy + seed / 100))
-    said = [line for line in verdict(read_rows([tmp_path])).splitlines() if line.startswith("length 128: ")]
+    said = [line for line in verdict(read_rows([tmp_path]), NONE).splitlines() if line.startswith("length 128: ")]
     pairs = [("first", "second"), ("first", "third"), ("second", "third")]
     assert all(f"{better} is ahead of {other} " in line for line, (better, other) in zip(said, pairs, strict=True))
 
@@ -170,10 +176,43 @@ def test_a_method_with_a_diverged_seed_is_named_and_never_ahead(tmp_path: Path) 
         write_result(tmp_path, "steady", ["bptt"], 0, seed, reading("rollout", 0.2 + seed / 100))
         write_result(tmp_path, "wild", ["bptt"], 0, seed, nothing if seed == 1 else reading("rollout", 0.9))
     rows = read_rows([tmp_path])
-    assert verdict(rows).splitlines()[0] == "length 128: wild diverged (seed 1: no finite loss), and is not judged."
-    assert "ahead" not in verdict(rows)
+    assert (
+        verdict(rows, NONE).splitlines()[0] == "length 128: wild diverged (seed 1: no finite loss), and is not judged."
+    )
+    assert "ahead" not in verdict(rows, NONE)
     assert ranked(rows) == ["steady", "wild"]
     assert {entry["method"]: entry["diverged"] for entry in summarise(rows)} == {"steady": 0, "wild": 1}
+
+
+def test_a_method_with_a_seed_that_has_begun_and_not_ended_is_named_and_never_judged(tmp_path: Path) -> None:
+    for seed in range(3):
+        write_result(tmp_path, "steady", ["bptt"], 0, seed, reading("rollout", 0.2 + seed / 100))
+        write_result(tmp_path, "wild", ["bptt"], 0, seed, reading("rollout", 0.9))
+    assert "wild is ahead of steady" in verdict(read_rows([tmp_path]), read_unfinished([tmp_path]))
+    write_json(tmp_path / "wild" / "128" / "3" / "bptt" / "budget.json", {"fingerprint": "f"})
+    assert read_unfinished([tmp_path]).values.tolist() == [["fabricated", "wild", 128.0, 3]]
+    said = verdict(read_rows([tmp_path]), read_unfinished([tmp_path])).splitlines()
+    assert said[0].startswith("length 128: wild has begun and not ended (seed 3: at work, killed or diverged")
+    assert not any("ahead" in line for line in said)
+
+
+def test_unequal_budgets_and_options_are_told(tmp_path: Path) -> None:
+    for seed in range(2):
+        same = {"conditions": "a", "recipe": "r"}
+        write_result(tmp_path, "bptt", ["bptt"], 0, seed, reading("rollout", 0.2), **same)
+        write_result(tmp_path, "old", ["bptt"], 0, seed, reading("rollout", 0.2))  # from before they were recorded
+    assert not list(unequal_conditions(read_results(tmp_path)))
+    write_result(tmp_path, "bptt", ["bptt"], 0, 2, reading("rollout", 0.2), conditions="b", recipe="s")
+    budgets, options = unequal_conditions(read_results(tmp_path))
+    assert budgets.startswith("fabricated at 128: the runs had unequal budgets, data or evaluations")
+    assert options.startswith("fabricated: the seeds of bptt had unequal options in stage bptt")
+
+
+def test_several_folders_are_not_compared_into_the_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folders = [str(fabricate(tmp_path / name)) for name in ("one", "two")]
+    assert main(["compare", *folders]) == 1
+    assert "--output is left out, but there are 2 folders" in capsys.readouterr().err
+    assert not (tmp_path / "one" / "comparison.csv").exists()
 
 
 def test_a_diverged_teacher_is_named(tmp_path: Path) -> None:
@@ -197,8 +236,8 @@ def test_experiments_are_not_mixed(tmp_path: Path, capsys: pytest.CaptureFixture
                 write_result(tmp_path / name, method, ["bptt"], 0, seed, metrics, **other)
     folders = [tmp_path / "alpha", tmp_path / "beta"]
     rows = read_rows(folders)
-    assert verdict(rows).splitlines()[0].startswith("alpha, length 128: first is ahead of second")
-    assert any(s.startswith("beta, pairs 128: second is ahead of first") for s in verdict(rows).splitlines())
+    assert verdict(rows, NONE).splitlines()[0].startswith("alpha, length 128: first is ahead of second")
+    assert any(s.startswith("beta, pairs 128: second is ahead of first") for s in verdict(rows, NONE).splitlines())
     assert len(summarise(rows)) == 4
 
 

@@ -9,7 +9,8 @@ from fabricated import fabricate, reading, write_points, write_result
 
 from memtrain.cli import main
 from memtrain.compare.curves import CURVE_COLUMNS, as_csv, read_curves
-from memtrain.compare.equal import at_equal
+from memtrain.compare.equal import at_equal, of_finished
+from memtrain.compare.rows import read_rows
 from memtrain.figures import read_comparison
 
 
@@ -91,3 +92,15 @@ def test_without_tokens_there_is_no_table_at_equal_tokens(tmp_path: Path, capsys
     assert main(["compare", str(fabricate(tmp_path))]) == 0
     assert pd.read_csv(tmp_path / "equal_tokens.csv").empty
     assert "equal tokens" not in capsys.readouterr().out
+
+
+def test_a_run_that_has_not_ended_sets_no_limit(tmp_path: Path) -> None:
+    for seed in range(2):
+        stages = range(2 - seed)  # of the second seed SMT alone
+        for position in stages:
+            write_result(tmp_path, "smt_dmt", ["smt", "dmt"], position, seed, reading("rollout", 0.5))
+            place = tmp_path / "smt_dmt" / "128" / str(seed) / ("smt", "dmt")[position]
+            write_points(place, [(500 * (position + 1), 1.0, 1, 0.5, 1.0)])
+    curves, rows = read_curves([tmp_path]), read_rows([tmp_path])
+    assert at_equal(curves, "tokens")["equal_tokens"].tolist() == [500, 500]
+    assert at_equal(of_finished(curves, rows), "tokens")[["seed", "equal_tokens"]].values.tolist() == [[0, 1000]]

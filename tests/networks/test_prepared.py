@@ -86,11 +86,13 @@ def test_without_a_compiler_the_stack_runs_uncompiled(
         raise TorchDynamoException("no C++ compiler")
 
     monkeypatch.setattr("memtrain.networks.prepared._compiled_run", lambda: fail)
+    monkeypatch.setattr(PreparedTransformer, "cannot_compile", False)
     x, positions = torch.randn(3, TOKENS, WIDTH, dtype=torch.float64), torch.arange(TOKENS)
     stack = PreparedTransformer(transformer, positions, slice(None), compiled=True)
     with pytest.warns(UserWarning, match=r"compile is true, but torch.compile failed \(no C\+\+ compiler\)"):
         torch.testing.assert_close(stack(x), transformer(x, positions), rtol=1e-12, atol=1e-12)
     assert not stack.compiled
+    assert not PreparedTransformer(transformer, positions, slice(None), compiled=True).compiled  # nor tried again
 
 
 def test_without_gradient_nothing_is_compiled(transformer: Transformer) -> None:

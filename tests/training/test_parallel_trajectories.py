@@ -14,7 +14,7 @@ from memtrain.networks.cells import GRUCell, ParaGRUCell, ParaLSTMCell, Transfor
 from memtrain.networks.generation import generate_tokens
 from memtrain.training import BPTTModule, DMTModule, SMTModule
 from memtrain.training.loading import load_module
-from memtrain.trajectory import NewtonOptions
+from memtrain.trajectory import NewtonOptions, Trajectory, sequential
 
 GATED = replace(NETWORK, memory_normalization="tanh")
 NETWORKS = {
@@ -158,6 +158,36 @@ def test_iterations_residual_and_fallback_are_logged(make_trainer):
     assert 1 <= logged["train/newton_iterations"] <= 7
     assert logged["train/newton_residual"] <= 1e-12
     assert logged["train/newton_fallback"] == 0
+
+
+def test_what_newton_says_is_of_all_micro_batches(monkeypatch, make_trainer):
+    said = [(3, 2, 1e-7, 0), (9, 6, 1e-6, 2), (4, 1, 1e-8, 0)]  # steps, iterations, residual, fallback of each
+
+    def roll_out(cell, memory, embeddings, *rest):
+        steps, iterations, residual, fallback = said[len(module.solved)]
+        states = sequential(cell, memory, embeddings).states
+        found = {"iterations": iterations, "residual": residual, "fallback": fallback}
+        return Trajectory.known(states, steps, **{name: torch.tensor([value]) for name, value in found.items()})
+
+    monkeypatch.setattr("memtrain.training.rollout.roll_out", roll_out)
+    module = make(BPTTModule, trajectory="newton", micro_batches=3)
+    make_trainer(1).fit(module, datamodule=Batches())
+    logged = module.trainer.logged_metrics
+    assert module.newton_steps == 9
+    assert module.counters.sequential_flops == bptt_flops(module.rnn, 9, through_time=False)
+    assert logged["train/newton_iterations"] == 3
+    assert logged["train/newton_residual"] == torch.tensor(1e-6)
+    assert logged["train/newton_fallback"] == torch.tensor(1 / 3)
+
+
+def test_memories_that_no_guess_reads_are_not_encoded(monkeypatch, make_trainer, batch):
+    encoded = []
+    module = make(DMTModule, trajectory="newton", newton=NewtonOptions(guess="zeros"), label_stride=7)
+    module.trainer = make_trainer()
+    encode = module.teacher.encode
+    monkeypatch.setattr(module.teacher, "encode", lambda x, at: encoded.append(at.tolist()) or encode(x, at))
+    module.losses(batch)
+    assert encoded == [[6]]
 
 
 def test_counters_know_what_was_sequential(batch, make_trainer):

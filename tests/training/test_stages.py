@@ -7,7 +7,9 @@ import torch
 from lightning import seed_everything
 from lightning.pytorch.callbacks import Callback
 from tiny import NETWORK, VOCABULARY, Batches, random_batch
+from torch.utils.data import DataLoader
 
+from memtrain.batch import IGNORE_INDEX
 from memtrain.checkpoints import load_checkpoint, load_source
 from memtrain.data import Retrieval
 from memtrain.networks import NetworkOptions
@@ -247,6 +249,7 @@ def test_dmt_from_a_teacher_without_an_rnn_is_refused(train):
         (DMTModule, {"trajectory": "picard", "sweeps": 0}, "sweeps is 0"),
         (DMTModule, {"rollout_length": [2, 8], "label_stride": 3}, "label_stride is 3"),
         (BPTTModule, {"truncation": 0}, "truncation is 0"),
+        (SMTModule, {"timestep_sampling": "targets", "timesteps_per_sequence": 1}, "timesteps_per_sequence is 1"),
         (
             BPTTModule,
             {"compile": True, "network": NetworkOptions(cell=MLPCell)},
@@ -269,6 +272,42 @@ def test_impossible_options_are_refused_in_a_sentence(stage, options, sentence):
 def test_labels_further_apart_than_the_sequence_is_long_are_refused(train):
     with pytest.raises(ValueError, match="label_stride is 8, but the data's sequences have 7 timesteps"):
         train(make(BPTTModule, label_stride=8), "bptt")
+
+
+class LastTargetAlone(Batches):
+    """Batches whose only target is the last timestep's."""
+
+    def train_dataloader(self):
+        batches = [random_batch(seed) for seed in range(100)]
+        for batch in batches:
+            batch.targets[:, :-1] = IGNORE_INDEX
+        return DataLoader(batches, batch_size=None)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"label_stride": 4}, "label_stride is 4 and rollout_length 7, but in 10 steps no labelled timestep"),
+        ({"rollout_length": 6}, "label_stride is 1 and rollout_length 6, but in 10 steps no labelled timestep"),
+    ],
+)
+def test_bptt_whose_labels_never_bear_a_target_stops(options, sentence, make_trainer):
+    with pytest.raises(ValueError, match=sentence):
+        make_trainer(20).fit(make(BPTTModule, **options), datamodule=LastTargetAlone())
+    make_trainer(20).fit(make(BPTTModule, label_stride=7), datamodule=LastTargetAlone())
+
+
+@pytest.mark.parametrize("stage", [TeacherModule, SMTModule])
+def test_a_stage_that_trains_a_teacher_does_not_begin_from_a_checkpoint_without_one(stage, train):
+    bptt = train(make(BPTTModule), "bptt")
+    with pytest.raises(ValueError, match="a checkpoint of stage bptt without teacher"):
+        train(stage(vocabulary_size=VOCABULARY, init_from=str(bptt)), "next")
+
+
+def test_one_memory_has_no_uniformity(make_trainer):
+    module = make(SMTModule, timesteps_per_sequence=1, uniformity_over="memories", micro_batches=3)
+    with pytest.raises(ValueError, match=r"uniformity_weight is 0.001, but uniformity compares pairs"):
+        make_trainer(1).fit(module, datamodule=Batches())
 
 
 def test_smt_from_dmt_keeps_the_teachers_decoder(train, make_trainer):

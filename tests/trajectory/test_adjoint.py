@@ -38,6 +38,25 @@ def test_attaching_a_gradient_changes_no_state_by_a_single_bit() -> None:
     assert not jacobian.requires_grad
 
 
+class ChaoticCell(Cell):
+    """`m_{t+1} = sin(20 m_t + x_{t+1})`: memories stay small, products of its Jacobians overflow."""
+
+    def step(self, memory: Tensor, embedding: Tensor) -> Tensor:
+        return torch.sin(20 * memory + embedding.unsqueeze(1))
+
+
+@pytest.mark.parametrize("gradient", [True, False])
+@pytest.mark.parametrize("scan", ["chunked", "blelloch"])
+def test_states_are_finite_where_products_of_jacobians_are_not(gradient: bool, scan: str) -> None:
+    """Blelloch's scan multiplies the Jacobians of half the sequence."""
+    cell = ChaoticCell(2, 2, "none")
+    start, embeddings = torch.randn(1, 2, 2), torch.randn(1, 512, 2, requires_grad=True)
+    with torch.set_grad_enabled(gradient):
+        found, expected = scan_adjoint(cell, start, embeddings, scan=scan), sequential(cell, start, embeddings)
+    assert torch.equal(found.states, expected.states)
+    assert found.states.requires_grad == gradient
+
+
 @pytest.mark.parametrize("kind", [GRUCell, MLPCell, ParaLSTMCell])
 def test_a_diagonal_adjoint_where_the_jacobian_is_more_is_refused(kind: type[Cell]) -> None:
     cell = kind(4, 2, "tanh")

@@ -8,10 +8,10 @@ import pandas as pd
 from rich.console import Console
 
 from memtrain.compare.curves import as_csv, read_curves
-from memtrain.compare.equal import at_equal
+from memtrain.compare.equal import at_equal, of_finished
 from memtrain.compare.figure import draw
-from memtrain.compare.origins import differences, origins
-from memtrain.compare.rows import COLUMNS, read_results, read_rows
+from memtrain.compare.origins import differences, origins, unequal_conditions
+from memtrain.compare.rows import COLUMNS, read_results, read_rows, read_unfinished
 from memtrain.compare.tables import equal_table, table
 from memtrain.compare.verdict import (
     experiments,
@@ -44,9 +44,10 @@ def compare_directories(directories: Sequence[Path], output: Path | None = None)
     output = output or directories[0]
     rows = read_rows(directories)
     curves = read_curves(directories)
-    equal = at_equal(curves, "tokens")
-    said = verdict(rows)
-    found = origins(result for directory in directories for result in read_results(directory))
+    equal = at_equal(of_finished(curves, rows), "tokens")
+    said = verdict(rows, read_unfinished(directories))
+    results = [result for directory in directories for result in read_results(directory)]
+    found = origins(results)
     write_text(output / "comparison.csv", rows[COLUMNS].to_csv(index=False))
     write_text(output / "curves.csv", as_csv(curves))
     write_text(output / "equal_tokens.csv", as_csv(equal))
@@ -66,7 +67,13 @@ def compare_directories(directories: Sequence[Path], output: Path | None = None)
         console.print(table(name, own))
         if name in set(equal["experiment"]):
             console.print(equal_table(name, equal[equal["experiment"] == name], own))
-    for sentence in (*differences(found), *unlike_sizes(rows), *idle_teachers(rows), *said.splitlines()):
+    for sentence in (
+        *unequal_conditions(results),
+        *differences(found),
+        *unlike_sizes(rows),
+        *idle_teachers(rows),
+        *said.splitlines(),
+    ):
         console.print(sentence, markup=False, soft_wrap=True)
     console.print(f"Table: {output / 'comparison.csv'}  Figure: {output / 'comparison.png'}", soft_wrap=True)
     for command in next_commands(rows, directories[0]):

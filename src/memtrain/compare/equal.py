@@ -9,6 +9,17 @@ from memtrain.compare.curves import CURVE_COLUMNS
 Cost = Literal["tokens", "train_seconds", "sequential_flops"]
 
 
+def of_finished(curves: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """The validation points of the runs whose last stage has ended; another would set the limit for all.
+
+    Args:
+        curves: see `memtrain.compare.curves`.
+        rows: see `memtrain.compare.rows`.
+    """
+    run = ["experiment", "method", "difficulty", "seed"]
+    return curves.merge(rows.loc[rows["final"], run].drop_duplicates(), on=run)
+
+
 def at_equal(curves: pd.DataFrame, cost: Cost) -> pd.DataFrame:
     """Every method and seed at its last validation point within the same cost.
 

@@ -20,6 +20,30 @@ def origins(results: Iterable[Mapping[str, Any]]) -> Origins:
     return found
 
 
+def unequal_conditions(results: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """One sentence where runs that are compared had unequal budgets, data or readings, one where a method's seeds had
+    unequal options.
+
+    Args:
+        results: contents of `result.json` files; what older ones do not record is left out.
+    """
+    conditions: dict[tuple[Any, ...], set[str]] = {}
+    recipes: dict[tuple[Any, ...], set[str]] = {}
+    for result in results:
+        place = result["experiment"], result["difficulty"]
+        if "conditions" in result:
+            conditions.setdefault(place, set()).add(result["conditions"])
+        if "recipe" in result:
+            recipes.setdefault((*place, result["method"], result["stage"]), set()).add(result["recipe"])
+    for (experiment, difficulty), found in conditions.items():
+        if len(found) > 1:
+            where = experiment if difficulty is None else f"{experiment} at {difficulty:g}"
+            yield f"{where}: the runs had unequal budgets, data or evaluations; nothing follows from comparing them."
+    for (experiment, _, method, stage), found in recipes.items():
+        if len(found) > 1:
+            yield f"{experiment}: the seeds of {method} had unequal options in stage {stage}; remove those of one kind."
+
+
 def differences(found: Origins) -> Iterator[str]:
     """One sentence where runs differ in commit, one where they differ in hardware."""
     if len(found["commit"]) > 1:

@@ -80,6 +80,24 @@ def read_results(directory: Path) -> list[dict[str, Any]]:
     return results
 
 
+def read_unfinished(directories: Iterable[Path]) -> pd.DataFrame:
+    """The runs that have begun and have no result of their last stage: still at work, killed or diverged.
+
+    Returns:
+        One row a run with columns experiment, method, difficulty (NaN where there is none) and seed.
+    """
+    found = []
+    for directory in directories:
+        results = read_results(directory)
+        ended = {result["folder"].parent for result in results if result["stage"] == result["stages"][-1]}
+        begun = {path.parents[1] for path in directory.glob("*/*/*/*/budget.json")}
+        for folder in sorted(begun - ended):
+            method, difficulty, seed = folder.parts[-3:]
+            number = float("nan") if difficulty == "any" else float(difficulty)
+            found.append((results[0]["experiment"], method, number, int(seed)))
+    return pd.DataFrame(found, columns=["experiment", "method", "difficulty", "seed"])
+
+
 def methods_with_teacher(results: Iterable[Mapping[str, Any]]) -> set[str]:
     """The methods that train a teacher on the way."""
     return {r["method"] for r in results if r["encoder"] is not None}

@@ -77,15 +77,17 @@ def trained_at(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["difficulty"].isna() | (rows["evaluation_difficulty"] == rows["difficulty"])]
 
 
-def verdict(rows: pd.DataFrame) -> str:
+def verdict(rows: pd.DataFrame, unfinished: pd.DataFrame) -> str:
     """Every two methods against each other, wherever they were evaluated: one sentence a line.
 
     Args:
         rows: see `memtrain.compare.rows`.
+        unfinished: runs that have begun and not ended, see there.
 
     Returns:
         "ahead" only with three seeds or more each and a difference above the spread, which is the sum of the two sample
-        standard deviations; else "undecided". A method with a diverged seed is named, and is never judged.
+        standard deviations; else "undecided". A method with a seed that has diverged or not ended is named, and is
+        never judged: the seeds that are left may be the luckier ones.
     """
     several = rows["experiment"].nunique() > 1
     sentences = []
@@ -95,13 +97,30 @@ def verdict(rows: pd.DataFrame) -> str:
             where = place(experiment if several else "", name, difficulty, evaluated)
             wrong = group[diverged(group)]
             values = {method: seeds[metric] for method, seeds in group.groupby("method", sort=False)}
-            finite = [method for method in ranked(group) if method not in set(wrong["method"])]
+            begun = unfinished[(unfinished["experiment"] == experiment) & same(unfinished["difficulty"], difficulty)]
+            unjudged = {*wrong["method"], *begun["method"]}
+            finite = [method for method in ranked(group) if method not in unjudged]
             for better, other in itertools.combinations(finite, 2):
                 sentences.append(where + judge(metric, better, values[better], other, values[other]))
-            for method, seeds in wrong.groupby("method", sort=False):
-                named = ", ".join(str(seed) for seed in seeds["seed"])
+            for method, named in named_seeds(wrong):
                 sentences.append(f"{where}{method} diverged (seed {named}: no finite loss), and is not judged.")
+            for method, named in named_seeds(begun):
+                sentences.append(
+                    f"{where}{method} has begun and not ended (seed {named}: at work, killed or diverged, "
+                    "see log.txt), and is not judged."
+                )
     return "\n".join(sentences) or "There is only one method, and nothing to compare it with."
+
+
+def same(difficulties: pd.Series, difficulty: float | None) -> pd.Series:
+    """Which are this difficulty, or are none like it."""
+    return difficulties.isna() if pd.isna(difficulty) else difficulties == difficulty
+
+
+def named_seeds(runs: pd.DataFrame) -> Iterator[tuple[str, str]]:
+    """Each method with its seeds, as "0, 2"."""
+    for method, own in runs.groupby("method", sort=False):
+        yield str(method), ", ".join(str(seed) for seed in own["seed"])
 
 
 def place(experiment: str, name: str, difficulty: float | None, evaluated: float | None) -> str:

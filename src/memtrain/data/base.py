@@ -70,7 +70,9 @@ class SequenceDataModule(LightningDataModule, ABC):
         batch_size: samples per optimiser batch on each rank. More is steadier but slower per step.
         evaluation_samples: samples in each of the validation and test sets (fewer if files hold fewer).
             More gives finer figures and slower evaluation.
-        evaluation_batch_size: samples per batch in evaluation; changes memory use, not the figures.
+        evaluation_batch_size: samples per batch in evaluation. Less takes less memory; loss and accuracy stay, but
+            drift, uniformity and effective rank are read on the first batch alone, and so are learning curves where
+            `limit_val_batches` is 1: compare runs of the same size only.
         workers: processes that prepare batches beside training. 0 (in the training process) is enough for
             probes; raise it if the profiler shows the loader waiting.
         seed: moves the training stream only; evaluation sets are the same for every seed.

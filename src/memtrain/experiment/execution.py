@@ -22,6 +22,7 @@ from memtrain.experiment.plan import (
     Run,
     StagePlan,
     build_data,
+    conditions,
     data_configuration,
     evaluation_difficulties,
     plan_stages,
@@ -222,6 +223,8 @@ def result(
     difficulties = [run.difficulty] if run.rates else evaluation_difficulties(experiment, run)
     return {
         "fingerprint": plan.fingerprint,
+        "recipe": plan.recipe,
+        "conditions": conditions(experiment),
         "experiment": experiment.name,
         "method": run.method,
         "stage": plan.name,

@@ -8,15 +8,16 @@ from typing import Any
 from jsonargparse import ArgumentError
 from matplotlib.figure import Figure
 
-from memtrain.files import write_figure, write_table
+from memtrain.files import write_figure, write_json, write_table
 from memtrain.parsing import SentenceParser, sentence
+from memtrain.provenance import provenance
 
 Measurement = tuple[list[dict[str, Any]], Figure]
 """What a measuring function returns: rows with the same keys, and a figure of them."""
 
 
 def measure(measurement: Mapping[str, Any], directory: Path) -> None:
-    """Call the function and write `results.csv` and `figure.png`.
+    """Call the function and write `results.csv`, `figure.png` and, with where they come from, `measurement.json`.
 
     Args:
         measurement: `class_path` of a function that returns a `Measurement`, and `init_args`, its options.
@@ -26,8 +27,10 @@ def measure(measurement: Mapping[str, Any], directory: Path) -> None:
         ValueError: where there is no such function, or an option is unknown or of another type.
     """
     function, options = prepare(measurement)
+    origin = provenance()  # of the code as it is now: the checkout may move on
     rows, figure = function(**options)
     write_table(directory / "results.csv", rows)
+    write_json(directory / "measurement.json", {"measurement": dict(measurement), "provenance": origin})
     write_measured(figure, directory)
 
 

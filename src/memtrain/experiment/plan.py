@@ -67,6 +67,7 @@ class StagePlan:
         configuration: everything `memtrain fit` needs, but the number of steps and the checkpoint to start from.
         share: part of the method's budget, in (0, 1].
         fingerprint: hash of all that the stage's result depends on, the stages before it included.
+        recipe: the same but for the seed.
     """
 
     name: str
@@ -74,6 +75,7 @@ class StagePlan:
     configuration: dict[str, Any]
     share: float
     fingerprint: str
+    recipe: str
 
 
 def list_runs(experiment: Experiment) -> list[Run]:
@@ -128,9 +130,24 @@ def plan_stages(experiment: Experiment, run: Run, rates: Rates) -> list[StagePla
             "evaluation": [experiment.evaluation.samples, experiment.evaluation.difficulties, bool(run.rates)],
             "source": plans[-1].fingerprint if plans else None,
         }
-        fingerprint = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
-        plans.append(StagePlan(name, run.folder / name, configuration, share, fingerprint))
+        seedless = {
+            **identity,
+            "configuration": {**configuration, "seed_everything": None},
+            "source": plans[-1].recipe if plans else None,
+        }
+        plans.append(StagePlan(name, run.folder / name, configuration, share, digest(identity), digest(seedless)))
     return plans
+
+
+def conditions(experiment: Experiment) -> str:
+    """Hash of what runs must have in common to be compared: data, budget and evaluation."""
+    budget, evaluation = experiment.budget, experiment.evaluation
+    return digest([experiment.data, budget.seconds, budget.steps, evaluation.samples])
+
+
+def digest(content: Any) -> str:
+    """A short hash of JSON-like content."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def stage_configuration(

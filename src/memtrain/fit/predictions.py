@@ -21,13 +21,18 @@ class PredictionTable(Callback):
         self.path = Path(directory) / "predictions.csv"
         self.file: IO[str] | None = None
 
+    @property
+    def partial(self) -> Path:
+        """Where rows go until all are there."""
+        return self.path.with_name(f"{self.path.name}.partial")
+
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Open the file and write the header."""
         self.path = trainer.strategy.broadcast(self.path)  # a folder named by the time is another in each process
         if trainer.world_size > 1:
             self.path = self.path.with_name(f"predictions-{trainer.global_rank}.csv")
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.file = self.path.open("w", newline="")
+        self.file = self.partial.open("w", newline="")
         csv.writer(self.file).writerow(COLUMNS)
 
     def on_predict_batch_end(
@@ -43,5 +48,6 @@ class PredictionTable(Callback):
         """Close the file and say where it is."""
         assert self.file is not None
         self.file.close()
+        self.partial.replace(self.path)
         if trainer.is_global_zero:
             print(f"Predictions: {self.path}")

@@ -8,7 +8,7 @@ import functools
 import math
 import warnings
 from collections.abc import Callable
-from typing import cast
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,8 @@ class PreparedTransformer:
         compiled: run through torch.compile where gradients are wanted.
     """
 
+    cannot_compile: ClassVar[bool] = False
+
     def __init__(
         self,
         transformer: Transformer,
@@ -43,7 +45,8 @@ class PreparedTransformer:
         self.unit = _Unit(transformer.norm.weight)
         self.gain = transformer.norm.weight * math.sqrt(len(transformer.norm.weight))
         self.outputs, self.causal = outputs, causal
-        self.compiled = compiled and torch.is_grad_enabled()  # evaluation has other shapes, and would compile anew
+        # Evaluation has other shapes, and would compile anew; what has failed once would fail at every rollout.
+        self.compiled = compiled and torch.is_grad_enabled() and not PreparedTransformer.cannot_compile
 
     def __call__(self, x: Tensor) -> Tensor:
         """Tokens `[B, S, D]` to normalised outputs `[B, P, D]`."""
@@ -53,7 +56,7 @@ class PreparedTransformer:
             try:
                 return _compiled_run()(self, x)
             except TorchDynamoException as error:  # no compiler, for example
-                self.compiled = False
+                self.compiled, PreparedTransformer.cannot_compile = False, True
                 reason = str(error).strip().partition("\n")[0]
                 warnings.warn(
                     f"compile is true, but torch.compile failed ({reason}); it runs uncompiled.", stacklevel=2

@@ -6,7 +6,10 @@ from torch import Tensor
 
 from memtrain.batch import SequenceBatch
 from memtrain.metrics.flops import bptt_flops, dmt_flops
-from memtrain.training.rollout import RolloutModule
+from memtrain.training.rollout import Rollout, RolloutModule
+
+FRUITLESS_STEPS = 10
+"""Steps in a row without a target at any label after which BPTT stops."""
 
 
 class BPTTModule(RolloutModule):
@@ -35,6 +38,7 @@ class BPTTModule(RolloutModule):
                 f"adjoint is scan, but truncation is {truncation}; set adjoint to autograd, or truncation to null."
             )
         self.truncation = truncation
+        self.fruitless = 0
         if self.needs_teacher:
             self.add_frozen_teacher()
 
@@ -47,8 +51,29 @@ class BPTTModule(RolloutModule):
     def losses(self, batch: SequenceBatch) -> dict[str, Tensor]:
         """Cross-entropy at the labelled steps that bear targets."""
         rollout = self.roll(batch, self.truncation)
+        self.require_targets(batch, rollout)
         self.count_gradient_steps(self.gradient_chain(rollout.window, self.truncation))
         return {"readout": self.readout_loss(batch, rollout, detach=False)}
+
+    def require_targets(self, batch: SequenceBatch, rollout: Rollout) -> None:
+        """Refuse to go on where step after step no label bears a target, so that nothing is trained.
+
+        Windows from the teacher's memories may miss a lone target many times, and train on it now and then.
+
+        Raises:
+            ValueError: after `FRUITLESS_STEPS` such steps, if rollouts start at the initial memory.
+        """
+        if self.start == "teacher":
+            return
+        counts = self.count_targets(batch)
+        missed = bool(counts.any()) and not bool(counts[rollout.timesteps].any())
+        self.fruitless = self.fruitless + 1 if missed else 0
+        if self.fruitless >= FRUITLESS_STEPS:
+            raise ValueError(
+                f"label_stride is {self.label_stride} and rollout_length {rollout.window}, but in {FRUITLESS_STEPS} "
+                "steps no labelled timestep has borne a target, so that nothing is trained; set model.label_stride to "
+                "1, or model.rollout_length to null."
+            )
 
     def sequential_flops(self, batch: SequenceBatch) -> int:
         """See `memtrain.metrics.flops`."""

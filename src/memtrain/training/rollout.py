@@ -130,8 +130,8 @@ class RolloutModule(MemoryModule):
                     "has updates to compile; set compile to false."
                 )
             self.rnn.cell.compiled = True
-        self.statistics: dict[str, Tensor] = {}
         self.newton_steps = 0
+        self.solved: list[tuple[Tensor, Tensor, Tensor]] = []
         if trajectory == "newton" or self.scans_adjoint:
             structured = isinstance(self.rnn.cell, StructuredCell) and self.newton.jacobian != "full"
             if not structured:
@@ -198,9 +198,12 @@ class RolloutModule(MemoryModule):
         starts = starts.to(inputs.device)
         times = starts[:, None] + 1 + torch.arange(window, device=inputs.device)  # [S, W]
         labels = torch.arange(self.label_stride - 1, window, self.label_stride, device=inputs.device)
-        needs_guess = self.needs_guess or (self.trajectory == "newton" and self.teacher is not None)
+        tries_guess = self.trajectory == "newton" and self.newton.guess == "best" and self.teacher is not None
         before, guess, memories = self.teacher_memories(
-            inputs, starts[1:], times if needs_guess else None, times[:, labels].flatten() if taught else None
+            inputs,
+            starts[1:],
+            times if self.needs_guess or tries_guess else None,
+            times[:, labels].flatten() if taught else None,
         )
         memory = self.rnn.initial_memory(size).unsqueeze(1)
         if before is not None:
@@ -232,22 +235,28 @@ class RolloutModule(MemoryModule):
         return low + (high - low) * min(done - entry, 1.0)
 
     def training_step(self, batch: SequenceBatch, batch_idx: int) -> Tensor:
-        """The sum of the stage's losses; logs what newton says of its solutions."""
+        """The sum of the stage's losses; logs what newton says of its solutions, those of all micro-batches."""
+        self.newton_steps, self.solved = 0, []
         loss = super().training_step(batch, batch_idx)
-        if self.statistics:
-            self.log_dict(self.statistics, batch_size=len(batch.index))
+        if self.solved:
+            iterations, residual, fallback = (torch.stack(values) for values in zip(*self.solved, strict=True))
+            self.log_dict(
+                {
+                    "train/newton_iterations": iterations.mean(),
+                    "train/newton_residual": residual.max(),
+                    "train/newton_fallback": fallback.mean(),
+                },
+                batch_size=len(batch.index),
+            )
         return loss
 
     def _note(self, rolled: Trajectory) -> None:
         """Keep what newton says of its solution, for the log and the counters."""
         if rolled.iterations is None or rolled.fallback is None or rolled.residual is None:
             return
-        self.newton_steps = rolled.sequential_steps
-        self.statistics = {
-            "train/newton_iterations": rolled.iterations.float().mean(),
-            "train/newton_residual": rolled.residual.max(),
-            "train/newton_fallback": (rolled.fallback > 0).float().mean(),
-        }
+        self.newton_steps = max(self.newton_steps, rolled.sequential_steps)
+        found = rolled.iterations.float().mean(), rolled.residual.max(), (rolled.fallback > 0).float().mean()
+        self.solved.append(found)
 
     def readout_loss(self, batch: SequenceBatch, rollout: Rollout, detach: bool) -> Tensor:
         """Cross-entropy of `g(m^_t)` against `y_t` at the labelled timesteps that bear targets.

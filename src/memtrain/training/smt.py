@@ -44,8 +44,8 @@ class SMTModule(TeacherModule):
             self.teacher.requires_grad_(False)
 
     def requires(self) -> tuple[str, ...]:
-        """A frozen teacher must come from somewhere."""
-        return ("teacher",) if self.freeze_teacher else ()
+        """A frozen teacher must come from somewhere, and what it starts from must have one."""
+        return ("teacher",) if self.freeze_teacher or self.source else ()
 
     def losses(self, batch: SequenceBatch) -> dict[str, Tensor]:
         """All terms, from one encoder call for the memories `m_0`, `m_t` and `m_{t+1}`."""

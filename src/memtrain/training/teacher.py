@@ -57,6 +57,11 @@ class TeacherModule(MemoryModule):
         ):
             if value is not None and value < 1:
                 raise ValueError(f"{name} is {value}, but must be at least 1, or null for all.")
+        if timestep_sampling == "targets" and timesteps_per_sequence == 1:
+            raise ValueError(
+                "timesteps_per_sequence is 1, but timestep_sampling targets takes half of them, rounded up, where a "
+                "target is, and would never train another; set it to at least 2, or timestep_sampling to uniform."
+            )
         if self.network.readout != "decoder":
             raise ValueError(
                 f"network.readout is {self.network.readout}, but stage {self.stage} reads memories with the teacher's "
@@ -67,6 +72,10 @@ class TeacherModule(MemoryModule):
         self.decoding_weight = decoding_weight
         self.uniformity_weight, self.uniformity_over = uniformity_weight, uniformity_over
         self.teacher = Teacher(self.network, self.vocabulary_size)
+
+    def requires(self) -> tuple[str, ...]:
+        """What it starts from must have a teacher; it may start from nothing."""
+        return ("teacher",) if self.source else ()
 
     def losses(self, batch: SequenceBatch) -> dict[str, Tensor]:
         """`L_dec` and `L_unif` at the sampled timesteps."""
@@ -99,6 +108,11 @@ class TeacherModule(MemoryModule):
         terms = {"decoding": self.decoding_weight * decoding}
         if self.uniformity_weight:
             vectors = memories.flatten(0, 2) if self.uniformity_over == "tokens" else memories.flatten(2).flatten(0, 1)
+            if len(vectors) < 2:
+                raise ValueError(
+                    f"uniformity_weight is {self.uniformity_weight}, but uniformity compares pairs, and a micro-batch "
+                    "has one memory; raise data.batch_size or model.timesteps_per_sequence, or set it to 0."
+                )
             generator = step_generator(self.seed, self.global_step, "uniformity")
             chosen = torch.randperm(len(vectors), generator=generator)[:UNIFORMITY_SAMPLES]
             terms["uniformity"] = self.uniformity_weight * uniformity(vectors[chosen.to(vectors.device)])

@@ -1,5 +1,7 @@
 """Exact gradients of a known trajectory by one parallel scan, however its states were found."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -37,9 +39,25 @@ def attach_gradient(
             "gradient would be wrong; set it to auto."
         )
     after, matrices = recurrence.linearize(preceding(memory, states).detach(), jacobian)
-    # Their values are 0 and leave the states as they are; only their gradients count.
-    of_step, of_memory = after - after.detach(), memory - memory.detach()
-    return states + propagate(matrices, of_step, of_memory, scan), after.detach(), matrices
+    if torch.is_grad_enabled():
+        # Their values are 0, only their gradients count.
+        of_step, of_memory = after - after.detach(), memory - memory.detach()
+        states = _WithGradientOf.apply(states, propagate(matrices, of_step, of_memory, scan))
+    return states, after.detach(), matrices
+
+
+class _WithGradientOf(torch.autograd.Function):
+    """The first tensor's values with the second's gradient: a sum would be NaN where Jacobians overflow in the scan."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, carrier: Tensor) -> Tensor:
+        """The values."""
+        return values.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor]:
+        """The gradient, to the carrier alone."""
+        return None, gradients[0]
 
 
 def scan_adjoint(
