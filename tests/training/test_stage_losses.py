@@ -91,7 +91,8 @@ def test_detach_decides_whether_the_dynamics_loss_trains_the_teacher(batch, deta
 
 
 def test_the_last_timestep_has_a_decoding_loss_but_no_next_memory(batch):
-    module = smt(timesteps_per_sequence=1, timestep_sampling="targets")
+    module = smt(timestep_sampling="targets")
+    module.timesteps_per_sequence = 1  # as an option it is refused, for nothing else would be trained
     only_last = batch._replace(targets=batch.targets.index_fill(1, torch.arange(6), IGNORE_INDEX))
     terms = module.losses(only_last)
     assert module.draw_timesteps(only_last).tolist() == [6]

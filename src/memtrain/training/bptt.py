@@ -50,9 +50,9 @@ class BPTTModule(RolloutModule):
 
     def losses(self, batch: SequenceBatch) -> dict[str, Tensor]:
         """Cross-entropy at the labelled steps that bear targets."""
-        rollout = self.roll(batch, self.truncation)
+        rollout = self.roll(batch)
         self.require_targets(batch, rollout)
-        self.count_gradient_steps(self.gradient_chain(rollout.window, self.truncation))
+        self.count_gradient_steps(self.gradient_chain(rollout.window))
         return {"readout": self.readout_loss(batch, rollout, detach=False)}
 
     def require_targets(self, batch: SequenceBatch, rollout: Rollout) -> None:

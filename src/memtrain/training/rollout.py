@@ -58,6 +58,7 @@ class RolloutModule(MemoryModule):
 
     rnn: RNN
     truncation: int | None = None
+    """The gradient path is cut every so many steps; None: never."""
 
     def __init__(
         self,
@@ -175,12 +176,11 @@ class RolloutModule(MemoryModule):
         entry = entry_at(self.rollout_lengths, self.global_step, self.trainer.max_steps)
         return length if entry is None else min(entry, length)
 
-    def roll(self, batch: SequenceBatch, truncation: int | None = None, taught: bool = False) -> Rollout:
+    def roll(self, batch: SequenceBatch, taught: bool = False) -> Rollout:
         """The step's rollouts, with the gradient that was asked for.
 
         Args:
             batch: `[B, T]` inputs and targets.
-            truncation: cut the gradient path every so many steps; None: never.
             taught: the teacher's memories at the labelled timesteps are wanted too.
         """
         inputs = batch.inputs
@@ -217,7 +217,7 @@ class RolloutModule(MemoryModule):
             self.gradient,
             None if guess is None else guess.flatten(0, 1),
             self.sweeps,
-            truncation,
+            self.truncation,
             replace(self.newton, alpha=self.alpha()),
             self.adjoint,
         )
@@ -306,12 +306,12 @@ class RolloutModule(MemoryModule):
             return self.newton_steps
         return min(window, self.sweeps) if self.trajectory == "picard" else window
 
-    def gradient_chain(self, window: int, truncation: int | None = None) -> int:
+    def gradient_chain(self, window: int) -> int:
         """The longest gradient chain of f in a step with this window."""
         if self.gradient == "detached":
             return 1
         steps = window if self.trajectory == "newton" else self.sequential_steps(window)
-        return min(steps, truncation or steps)
+        return min(steps, self.truncation or steps)
 
 
 def entry_at(lengths: list[int | None], step: int, total_steps: int) -> int | None:

@@ -22,7 +22,8 @@ class Trajectory:
 
     Attributes:
         states: `[B, T, K, D]`, the memory after each input.
-        converged: bool `[B, T]`, True where the state is known to be the cell's own rollout from the initial memory.
+        converged: bool `[B, T]`, True where the state is known to be the cell's own rollout from the initial memory
+            (with newton's alpha above 0: the rollout that is fed the teacher's memories in part).
         sequential_steps: cell evaluations that had to follow one another.
         iterations: int64 `[B]`, newton: updates of the whole trajectory, those of the fallback's windows included.
         residual: `[B]`, newton: the largest `|f(h_{t-1}) - h_t| / max(1, |h_t|)` of the returned states.
