@@ -67,7 +67,7 @@ def is_sound(path: Path) -> bool:
 def network_options(checkpoint: dict[str, Any]) -> NetworkOptions:
     """The network options that a checkpoint records."""
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(NetworkOptions, "network")
+    parser.add_class_arguments(NetworkOptions, "network", fail_untyped=False)
     recorded = checkpoint["hyper_parameters"]["network"]
     return parser.instantiate(parser.parse_object({"network": recorded})).network
 

@@ -6,6 +6,8 @@ from typing import NoReturn
 
 from jsonargparse import ArgumentError, ArgumentParser
 
+REMEDY = "name a class that can be imported from here, with its module"
+
 
 class SentenceParser(ArgumentParser):
     """A jsonargparse parser whose mistakes are `ArgumentError`s of one sentence, for the command line to print."""
@@ -41,8 +43,9 @@ def sentence(error: BaseException) -> str:
         single = single.partition(" failed: ")[2]
     option = re.match(r'Parser key "([^"]+)":\s*', messages[0])
     single = single.removeprefix(option.group(0)) if option else single
-    if any(is_import(link) and str(link) in single for link in chain(error)):
-        single = f"{single.rstrip('.')}; name a class that can be imported from here, with its module."
+    missing = any(is_import(link) and str(link) in single for link in chain(error))
+    if missing and REMEDY not in single:  # each parser of a nested one has a say
+        single = f"{single.rstrip('.')}; {REMEDY}."
     return f"{option.group(1)}: {single}" if option and option.group(1) not in single else single
 
 

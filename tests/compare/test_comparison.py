@@ -215,6 +215,11 @@ def test_several_folders_are_not_compared_into_the_first(tmp_path: Path, capsys:
     assert not (tmp_path / "one" / "comparison.csv").exists()
 
 
+def test_an_experiment_without_difficulty_is_compared(tmp_path: Path) -> None:
+    write_result(tmp_path, "bptt", ["bptt"], 0, 0, reading("rollout", 0.2), difficulty=None, difficulty_name=None)
+    assert main(["compare", str(tmp_path)]) == 0
+
+
 def test_a_diverged_teacher_is_named(tmp_path: Path) -> None:
     nothing = {"teacher/accuracy": 1.0, "teacher/loss": math.nan, "teacher/bits": math.nan}
     write_result(tmp_path, "smt_dmt", ["smt", "dmt"], 0, 0, nothing | reading("rollout", 0.5))

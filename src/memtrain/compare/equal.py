@@ -17,7 +17,8 @@ def of_finished(curves: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
         rows: see `memtrain.compare.rows`.
     """
     run = ["experiment", "method", "difficulty", "seed"]
-    return curves.merge(rows.loc[rows["final"], run].drop_duplicates(), on=run)
+    ended = rows.loc[rows["final"], run].drop_duplicates()
+    return curves.merge(ended.astype({"difficulty": float}), on=run)  # None, where there is none, would not be NaN
 
 
 def at_equal(curves: pd.DataFrame, cost: Cost) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from memtrain.batch import IGNORE_INDEX, SequenceBatch
 from memtrain.data.blocks import Rows, Split
 from memtrain.data.options import require_at_least
-from memtrain.data.sampler import EvaluationSampler, TrainingSampler
+from memtrain.data.sampler import ENDLESS, EvaluationSampler, TrainingSampler
 
 
 class SequenceDataset(Dataset[SequenceBatch], ABC):
@@ -33,7 +33,10 @@ class SequenceDataset(Dataset[SequenceBatch], ABC):
 
     @abstractmethod
     def rows(self, indices: NDArray[np.int64]) -> Rows:
-        """Return inputs and targets, int64 `[B, T]`, of the samples at `indices` `[B]`."""
+        """Return inputs and targets, int64 `[B, T]`, of the samples at `indices` `[B]`.
+
+        A training split has `ENDLESS` samples: one of few rows draws from them, as by `indices % len(self.own)`.
+        """
 
     def __len__(self) -> int:
         return self.samples
@@ -154,8 +157,45 @@ class SequenceDataModule(LightningDataModule, ABC):
     def dataset(self, split: Split) -> SequenceDataset:
         """Return one split, made at its first use."""
         if split not in self._datasets:
-            self._datasets[split] = self.build_dataset(split)
+            dataset = self.build_dataset(split)
+            if split == "train" and len(dataset) < ENDLESS:
+                raise ValueError(
+                    f"The training split of {type(self).__name__} has {len(dataset)} samples, but training reads on "
+                    "and on; give its SequenceDataset memtrain.data.ENDLESS samples, and let rows() draw from its own, "
+                    "as by indices % own."
+                )
+            self.check_rows(split, *dataset.rows(np.zeros(1, dtype=np.int64)))
+            self._datasets[split] = dataset
         return self._datasets[split]
+
+    def check_rows(self, split: Split, *rows: NDArray[np.int64]) -> None:
+        """Refuse a data set whose first row is not what every stage takes for granted.
+
+        Args:
+            split: whose row it is.
+            rows: inputs and targets, int64 `[1, T]` each.
+
+        Raises:
+            ValueError: naming the data set and what is wrong.
+        """
+        if len(rows) != 2:
+            raise ValueError(
+                f"rows() of {type(self).__name__} gives {len(rows)} arrays, but must give inputs, targets."
+            )
+        shape = (1, self.sequence_length)
+        for name, values in zip(("inputs", "targets"), rows, strict=True):
+            place = f"The {name} of {type(self).__name__}, split {split},"
+            if not isinstance(values, np.ndarray) or values.dtype != np.int64:
+                kind = getattr(values, "dtype", type(values).__name__)
+                raise ValueError(f"{place} are {kind}, but must be NumPy arrays of int64.")
+            if values.shape != shape:
+                raise ValueError(f"{place} have shape {values.shape} for one sample, but sequence_length says {shape}.")
+            real = values[values != IGNORE_INDEX] if name == "targets" else values
+            if real.size and not (real.min() >= 0 and real.max() < self.vocabulary_size):
+                missing = f", or {IGNORE_INDEX} for no target" if name == "targets" else ""
+                raise ValueError(
+                    f"{place} lie in {real.min()}..{real.max()}, but must in 0..{self.vocabulary_size - 1}{missing}."
+                )
 
     def setup(self, stage: str | None = None) -> None:
         """Make the splits of a stage: "fit", "validate", "test", "predict", or None for all."""

@@ -1,9 +1,11 @@
 """From an experiment to its runs, and from a run to the complete configuration of each of its stages."""
 
 import hashlib
+import importlib
+import inspect
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,6 +16,7 @@ from jsonargparse import ArgumentError
 from memtrain.data import SequenceDataModule
 from memtrain.experiment.specification import Experiment, Number
 from memtrain.fit import resolve
+from memtrain.networks import RNN, NetworkOptions
 from memtrain.parsing import SentenceParser, sentence
 
 Rates = Mapping[str, float]
@@ -130,6 +133,8 @@ def plan_stages(experiment: Experiment, run: Run, rates: Rates) -> list[StagePla
             "evaluation": [experiment.evaluation.samples, experiment.evaluation.difficulties, bool(run.rates)],
             "source": plans[-1].fingerprint if plans else None,
         }
+        if code := own_code(configuration):
+            identity["code"] = code
         seedless = {
             **identity,
             "configuration": {**configuration, "seed_everything": None},
@@ -137,6 +142,46 @@ def plan_stages(experiment: Experiment, run: Run, rates: Rates) -> list[StagePla
         }
         plans.append(StagePlan(name, run.folder / name, configuration, share, digest(identity), digest(seedless)))
     return plans
+
+
+def own_code(configuration: Mapping[str, Any]) -> dict[str, str]:
+    """Hashes of the source files of the classes of a stage's model and data that are not memtrain's own.
+
+    A cell that has been changed since gives other results under the same name.
+    """
+    found: dict[str, str] = {}
+
+    def look(content: Any) -> None:
+        if isinstance(content, dict):
+            name = content.get("class_path")
+            if isinstance(name, str) and not name.startswith("memtrain."):
+                module, _, _ = name.rpartition(".")
+                file = inspect.getsourcefile(importlib.import_module(module))
+                found[name] = hashlib.sha256(Path(file or module).read_bytes()).hexdigest()[:16]
+            for entry in content.values():
+                look(entry)
+
+    look(configuration["model"])
+    look(configuration["data"])
+    return found
+
+
+def check_networks(plans: Iterable[StagePlan]) -> None:
+    """Build each of the networks once, so that a cell that does not work is refused before anything is trained.
+
+    Raises:
+        ValueError: saying what is wrong with it.
+    """
+    networks = {json.dumps(plan.configuration["model"]["init_args"].get("network")): plan for plan in plans}
+    parser = SentenceParser()
+    parser.add_class_arguments(NetworkOptions, "network", fail_untyped=False)
+    for text, plan in networks.items():
+        if text == "null":
+            continue  # that of the stage before
+        try:
+            RNN(parser.instantiate(parser.parse_object({"network": json.loads(text)})).network, 2)
+        except (ArgumentError, ValueError) as error:
+            raise ValueError(f"stages.{plan.name}: {sentence(error)}") from None
 
 
 def conditions(experiment: Experiment) -> str:
@@ -198,7 +243,7 @@ def build_data(configuration: Mapping[str, Any]) -> SequenceDataModule:
         ValueError: for unknown options and impossible values.
     """
     parser = SentenceParser()
-    parser.add_subclass_arguments(SequenceDataModule, "data", required=True)
+    parser.add_subclass_arguments(SequenceDataModule, "data", required=True, fail_untyped=False)
     try:
         return parser.instantiate(parser.parse_object({"data": dict(configuration)})).data
     except (ArgumentError, ValueError) as error:

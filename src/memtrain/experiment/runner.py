@@ -13,7 +13,7 @@ from rich.console import Console
 from memtrain.experiment.execution import execute, is_done
 from memtrain.experiment.launcher import end_with_launcher, launch
 from memtrain.experiment.measurement import measure
-from memtrain.experiment.plan import Run, check_data, list_runs, plan_stages, prepare_data
+from memtrain.experiment.plan import Run, check_data, check_networks, list_runs, plan_stages, prepare_data
 from memtrain.experiment.slurm import require_sbatch, submission, submit, write_script
 from memtrain.experiment.specification import Experiment
 from memtrain.experiment.tuning import rates_of, write_tuning
@@ -62,10 +62,17 @@ def launch_experiment(experiment: Experiment, directory: Path, jobs: int = 1) ->
     tuning, compared = checked_runs(experiment)
     prepare_data(experiment)
     file = write_experiment(experiment, directory)
-    failed = launch(missing(experiment, tuning, directory), file, directory, jobs, console)
+
+    def train(runs: Sequence[tuple[int, Run]]) -> list[Run]:
+        left = missing(experiment, runs, directory)
+        if left:
+            console.print(expectation(experiment, len(left), jobs))
+        return launch(left, file, directory, jobs, console)
+
+    failed = train(tuning)
     if not failed:
         write_tuning(experiment, directory)
-        failed = launch(missing(experiment, compared, directory), file, directory, jobs, console)
+        failed = train(compared)
     return len(failed)
 
 
@@ -122,12 +129,20 @@ def announce(experiment: Experiment, jobs: int | None) -> Console:
     return console
 
 
+def expectation(experiment: Experiment, runs: int, jobs: int) -> str:
+    """How much is about to be done."""
+    said = f"{runs} runs to train, {jobs} at a time"
+    if experiment.budget.seconds is None:
+        return f"{said}."
+    minutes = -(-runs // jobs) * experiment.budget.seconds / 60
+    return f"{said}, {experiment.budget.seconds:g} seconds of training each: more than {minutes:.0f} minutes."
+
+
 def checked_runs(experiment: Experiment) -> tuple[list[tuple[int, Run]], list[tuple[int, Run]]]:
     """The tuning runs and those of the comparison with their indices, all options checked."""
     check_data(experiment)
     runs = list(enumerate(list_runs(experiment)))
-    for _, run in runs:
-        plan_stages(experiment, run, dict(run.rates))
+    check_networks([plan for _, run in runs for plan in plan_stages(experiment, run, dict(run.rates))])
     return [(i, run) for i, run in runs if run.rates], [(i, run) for i, run in runs if not run.rates]
 
 

@@ -12,7 +12,7 @@ import yaml
 from jsonargparse import Namespace
 from jsonargparse.typing import PositiveInt
 from lightning.fabric.plugins.environments import SLURMEnvironment
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 
@@ -26,6 +26,8 @@ from memtrain.fit.records import AtomicCheckpointIO, CostRecord, LastCheckpoint,
 from memtrain.parsing import SentenceParser
 from memtrain.training import MemoryModule
 
+FREE_DATA_OPTIONS = ("batch_size", "workers", "evaluation_samples", "evaluation_batch_size")
+"""Options of the data that may change when a run is continued: on another machine, with another number of processes."""
 GPUS = {"gpu": (CUDAAccelerator, MPSAccelerator), "cuda": (CUDAAccelerator,), "mps": (MPSAccelerator,)}
 TRAINER_DEFAULTS = {
     "max_steps": 1000,
@@ -39,6 +41,15 @@ TRAINER_DEFAULTS = {
 
 class FitParser(SentenceParser, LightningArgumentParser):
     """Lightning's parser, whose mistakes are one sentence."""
+
+
+class TrainingConfig(SaveConfigCallback):
+    """Writes `config.yaml` of what trains; what only reads a checkpoint must not replace it."""
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Write the file."""
+        if stage == "fit":
+            super().setup(trainer, pl_module, stage)
 
 
 class MemtrainCLI(LightningCLI):
@@ -71,7 +82,7 @@ class MemtrainCLI(LightningCLI):
             subclass_mode_model=True,
             subclass_mode_data=True,
             auto_configure_optimizers=False,
-            save_config_callback=SaveConfigCallback if record else None,
+            save_config_callback=TrainingConfig if record else None,
             save_config_kwargs={"overwrite": True},
             trainer_defaults=TRAINER_DEFAULTS,
             parser_class=FitParser,
@@ -140,11 +151,18 @@ class MemtrainCLI(LightningCLI):
                     raise ValueError(
                         "ckpt_path is last, but no run is named; give its folder as trainer.default_root_dir."
                     )
-                load_checkpoint(Path(folder, "checkpoints", "last.ckpt"))
+                trained = load_checkpoint(Path(folder, "checkpoints", "last.ckpt"))["memtrain"]["class_path"]
+                self.require_class(path, trained)
+            elif folder is not None:
+                refuse_trained(Path(folder))
             return
         if path is None:
             raise ValueError(f"ckpt_path is missing, but {self.config.subcommand} reads a checkpoint; give its file.")
-        trained, asked = load_checkpoint(path)["memtrain"]["class_path"], self.settings.model.class_path
+        self.require_class(path, load_checkpoint(path)["memtrain"]["class_path"])
+
+    def require_class(self, path: str, trained: str) -> None:
+        """Refuse a checkpoint of another stage than the model's."""
+        asked = self.settings.model.class_path
         if trained.rpartition(".")[2] != asked.rpartition(".")[2]:
             raise ValueError(f"ckpt_path is {path}, a checkpoint of {trained}, but model is {asked}; name that one.")
 
@@ -157,6 +175,28 @@ class MemtrainCLI(LightningCLI):
         """Build data module, model and trainer."""
         if self.build:
             super().instantiate_classes()
+            if self.config.get("subcommand") == "fit" and self.settings.ckpt_path == "last":
+                self.require_same_options(Path(self.trainer.default_root_dir, "checkpoints", "last.ckpt"))
+
+    def require_same_options(self, path: Path) -> None:
+        """Refuse to continue a run with other options of its model or data, which would be recorded and not used.
+
+        Raises:
+            ValueError: naming the first that differs.
+        """
+        checkpoint = load_checkpoint(path)
+        for part, built, recorded in (
+            ("model", self.model, checkpoint["hyper_parameters"]),
+            ("data", self.datamodule, checkpoint["datamodule_hyper_parameters"]),
+        ):
+            own = flat(dict(built.hparams))
+            for name, value in flat(recorded).items():
+                free = name.startswith("_") or (part == "data" and name in FREE_DATA_OPTIONS)
+                if own.get(name) != value and not free:
+                    raise ValueError(
+                        f"ckpt_path is last, a run with {part}.{name} {value}, but here it is {own.get(name)}; "
+                        "continue it as it was, or start from it with model.init_from."
+                    )
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The trainer, with the records that every run keeps."""
@@ -220,6 +260,30 @@ class MemtrainCLI(LightningCLI):
         return Path("runs", self.subcommand or "fit", "-".join([*names, *started]))
 
 
+def flat(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested options by dotted name, as in `network.cell.class_path`, in the form in which checkpoints record them."""
+    found: dict[str, Any] = {}
+    for name, value in options.items():
+        if isinstance(value, Mapping):
+            found |= {f"{name}.{inner}": own for inner, own in flat(value).items()}
+        else:
+            found[name] = list(value) if isinstance(value, tuple) else value
+    return found
+
+
+def refuse_trained(folder: Path) -> None:
+    """Refuse to start anew where a run has left its checkpoint, which would be overwritten.
+
+    A run that a cluster has put back into its queue has another checkpoint there, which Lightning continues.
+    """
+    last = folder / "checkpoints" / "last.ckpt"
+    if last.is_file() and not any(folder.glob("hpc_ckpt_*.ckpt")):
+        raise ValueError(
+            f"trainer.default_root_dir is {folder}, which holds the run of {last}; give --ckpt_path last to continue "
+            "it, or another folder."
+        )
+
+
 def check_files(words: Sequence[str]) -> None:
     """Refuse a `--config` file that holds no configuration.
 
@@ -240,18 +304,18 @@ def check_files(words: Sequence[str]) -> None:
             raise ValueError(f"--config is {file}, which has no entries; it needs model, data or trainer.")
 
 
-def linked_seed(part: str, seed: int, options: Namespace) -> int:
+def linked_seed(part: str, seed: int, options: Namespace | None) -> int:
     """The seed of a part of the configuration: that of everything.
 
     Args:
         part: `model` or `data`.
         seed: of everything.
-        options: the part's `class_path` and `init_args`.
+        options: the part's `class_path` and `init_args`; None where it was left out, which the parser will say.
 
     Raises:
         ValueError: if the part is given another seed, which would be ignored.
     """
-    own = options.get("init_args", Namespace()).get("seed")
+    own = (options or Namespace()).get("init_args", Namespace()).get("seed")
     if own not in (None, 0, seed):  # 0 is the default
         raise ValueError(f"{part}.init_args.seed is {own}, but seed_everything sets it; leave it out.")
     return seed

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from memtrain.networks.cells.base import Update
+from memtrain.networks.cells.base import Cell, Update
 from memtrain.networks.memory import InitialMemory
 from memtrain.networks.options import NetworkOptions
 from memtrain.networks.teacher import Decoder
@@ -55,6 +55,7 @@ class RNN(nn.Module):
             learned=options.initial_memory == "learned",
         )
         self.cell = options.cell(options.width, options.memory_tokens, options.memory_normalization)
+        try_out(self.cell)
         self.readout: Decoder | LinearReadout = (
             Decoder(options, vocabulary_size)
             if options.readout == "decoder"
@@ -110,3 +111,25 @@ class RNN(nn.Module):
         memory = self.initial_memory(len(token)) if memory is None else memory
         memory = update(memory, self.embedding(token))
         return readout(memory).squeeze(-2), memory
+
+
+@torch.no_grad()
+def try_out(cell: Cell) -> None:
+    """One step on zeros, so that a cell of another shape is refused before anything is trained.
+
+    Raises:
+        ValueError: naming the cell, what it returned and what it must return.
+    """
+    memory = torch.zeros(2, cell.memory_tokens, cell.width)
+    kind, wanted = type(cell).__name__, list(memory.shape)
+    try:
+        after = cell.step(memory, torch.zeros(2, cell.width))
+    except (RuntimeError, TypeError, IndexError, AttributeError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(
+            f"{kind}.step failed on a memory [B, K, D] = {wanted} and an embedding [B, D] = {[2, cell.width]}: "
+            f"{reason}."
+        ) from error
+    found = list(after.shape) if isinstance(after, Tensor) else f"a {type(after).__name__}"
+    if found != wanted:
+        raise ValueError(f"{kind}.step returned {found}, but must return the next memory, [B, K, D] = {wanted}.")

@@ -49,10 +49,12 @@ class StepLoss:
         samples = gather(self.samples.tolist() if guilty else [], ranks)
         values = [f"the loss is {float(self.mean):g}"]
         values += [f"the norm of the {name}'s gradient {float(norm):g}" for name, norm in norms.items()]
+        where = f"After {step} optimiser steps, on samples {spans(samples)}, {', '.join(values)}: training stopped "
+        if step == 0:
+            raise Diverged(f"{where}before its first step; look for it in the data, the cell or the initial weights.")
         raise Diverged(
-            f"After {step} optimiser steps, on samples {spans(samples)}, {', '.join(values)}: training stopped without "
-            f"that step, and the last checkpoint is from before; start again with model.learning_rate below "
-            f"{learning_rate:g}."
+            f"{where}without that step, and the last checkpoint is from before; start again with model.learning_rate "
+            f"below {learning_rate:g} (in an experiment file, that of the stage's model.init_args)."
         )
 
 

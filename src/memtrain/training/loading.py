@@ -15,7 +15,13 @@ def load_module(path: str | Path) -> MemoryModule:
     """The LightningModule of a checkpoint, in evaluation mode; see `load_checkpoint` for what is raised."""
     checkpoint = load_checkpoint(path)
     module = _rebuild(MemoryModule, path, checkpoint["memtrain"]["class_path"], checkpoint["hyper_parameters"])
-    module.load_state_dict(checkpoint["state_dict"])
+    try:
+        module.load_state_dict(checkpoint["state_dict"])
+    except RuntimeError as error:  # names every weight that is missing or of another shape, a line each
+        raise ValueError(
+            f"The checkpoint {path} has other weights than {checkpoint['memtrain']['class_path']} builds here "
+            f"({' '.join(str(error).split())[:200]}): a class has changed since; bring it back, or train again."
+        ) from None
     module.on_load_checkpoint(checkpoint)
     return module.eval()
 
@@ -37,7 +43,7 @@ def _rebuild(base: type, path: str | Path, class_path: str, hyper_parameters: di
     """An instance of `class_path`, a subclass of `base`, with the options that the checkpoint `path` records."""
     init_args = {key: value for key, value in hyper_parameters.items() if not key.startswith("_")}
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_subclass_arguments(base, "object")
+    parser.add_subclass_arguments(base, "object", fail_untyped=False)
     try:
         options = parser.parse_object({"object": {"class_path": class_path, "init_args": init_args}})
     except ArgumentError as error:
