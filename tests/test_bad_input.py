@@ -111,6 +111,7 @@ COMMAND_LINE = {
     ),
 }
 OPTIONS = {
+    "fit what?": Case(words("fit"), ("fit.data", "required")),
     "misspelt option": Case(fit("--model.learning_rat=1"), ("Option 'learning_rat' is not accepted",)),
     "misspelt trainer option": Case(fit("--trainer.max_step=3"), ("--trainer.max_step",)),
     "wrong type": Case(fit("--model.learning_rate=fast"), ("learning_rate", "fast", "float")),
@@ -245,6 +246,25 @@ CHECKPOINTS = {
     ),
     "continue from a file": Case(
         fit("--ckpt_path={}/bptt/checkpoints/last.ckpt"), ("ckpt_path is ", "fit takes only last", "model.init_from")
+    ),
+    "over a run": Case(
+        fit("--trainer.default_root_dir={}/bptt"), ("bptt, which holds the run", "give --ckpt_path last to continue it")
+    ),
+    "continue with another rate": Case(
+        fit("--trainer.default_root_dir={}/bptt", "--ckpt_path=last", "--model.learning_rate=5e-3"),
+        ("a run with model.learning_rate 0.001, but here it is 0.005", "start from it with model.init_from"),
+    ),
+    "continue with another network": Case(
+        fit("--trainer.default_root_dir={}/bptt", "--ckpt_path=last", "--model.network.width=32"),
+        ("a run with model.network.width 16, but here it is 32",),
+    ),
+    "continue with other data": Case(
+        fit("--trainer.default_root_dir={}/bptt", "--ckpt_path=last", "--data.length=9"),
+        ("a run with data.length 8, but here it is 9",),
+    ),
+    "continue as another stage": Case(
+        fit("--trainer.default_root_dir={}/bptt", "--ckpt_path=last", stage="smt"),
+        ("ckpt_path is last, a checkpoint of memtrain.training.bptt.BPTTModule", "name that one"),
     ),
     "continue nothing": Case(fit("--ckpt_path=last"), ("last.ckpt does not exist", "give the path")),
     "test what?": Case(

@@ -1,0 +1,151 @@
+"""Cells and data of users: what is wrong with them is said before anything is trained, and a change is noticed."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from memtrain.cli import main
+from memtrain.data import ENDLESS, Retrieval, SequenceDataset
+from memtrain.data.blocks import Rows, Split
+from memtrain.networks.cells import Cell, MLPCell
+
+EXPERIMENT = str(Path(__file__).parent / "conf" / "experiment.yaml")
+CELL = """
+import torch
+from memtrain.networks.cells import Cell
+from memtrain.networks.memory import normalize_memory
+
+
+class Own(Cell):
+    def __init__(self, width, memory_tokens, memory_normalization, hidden=8):
+        super().__init__(width, memory_tokens, memory_normalization)
+        self.mix = torch.nn.Linear(2 * width, width)
+
+    def step(self, memory, embedding):
+        seen = torch.cat([memory, embedding.unsqueeze(1).expand_as(memory)], dim=-1)
+        return normalize_memory(memory + self.mix(seen), self.memory_normalization)
+"""
+
+
+class Flat(MLPCell):
+    def step(self, memory: Tensor, embedding: Tensor) -> Tensor:
+        return super().step(memory, embedding).flatten(1)
+
+
+class Pair(MLPCell):
+    def step(self, memory: Tensor, embedding: Tensor) -> Tensor:
+        return super().step(memory, embedding), memory  # type: ignore[return-value]
+
+
+class Thin(MLPCell):
+    def step(self, memory: Tensor, embedding: Tensor) -> Tensor:
+        return super().step(memory, embedding)[:, :1]
+
+
+class Stumbling(Cell):
+    def step(self, memory: Tensor, embedding: Tensor) -> Tensor:
+        return memory @ embedding
+
+
+@pytest.mark.parametrize(
+    ("cell", "sentence"),
+    [
+        (Flat, "Flat.step returned [2, 32], but must return the next memory, [B, K, D] = [2, 2, 16]"),
+        (Pair, "Pair.step returned a tuple, but must return"),
+        (Thin, "Thin.step returned [2, 1, 16], but must return"),
+        (Stumbling, "Stumbling.step failed on a memory [B, K, D] = [2, 2, 16] and an embedding [B, D] = [2, 16]"),
+    ],
+)
+def test_a_cell_that_does_not_work_is_refused_before_the_teacher_is_trained(
+    cell: type, sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chosen = f"network.cell.class_path={__name__}.{cell.__name__}"
+    change = ["--set", chosen, "--set", "network.cell.init_args={}"]
+    assert main(["run", EXPERIMENT, "--output", str(tmp_path / "new"), *change]) == 1
+    assert sentence in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_cell_without_type_hints_is_trained_in_all_stages_and_a_changed_one_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "own_cell_of_a_test.py"
+    file.write_text(CELL)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    run = ["run", EXPERIMENT, "--output", str(tmp_path / "new"), "--set", "network.cell.init_args={}"]
+    run += ["--set", "network.cell.class_path=own_cell_of_a_test.Own", "--methods", "smt_dmt", "--index", "0"]
+    try:
+        assert main(run) == 0
+        assert main(run) == 0
+        file.write_text(CELL.replace("memory + self.mix", "self.mix"))
+        assert main(run) == 1
+        assert "holds results of another configuration" in capsys.readouterr().err
+        file.write_text(CELL.replace("2 * width, width", "2 * width, width, bias=False"))
+        del sys.modules["own_cell_of_a_test"]
+        checkpoint = next((tmp_path / "new").rglob("dmt/checkpoints/last.ckpt"))
+        assert main(["generate", "--checkpoint", str(checkpoint), "--prompt", "1"]) == 1
+        assert "a class has changed since; bring it back, or train again" in capsys.readouterr().err
+    finally:
+        sys.modules.pop("own_cell_of_a_test", None)
+
+
+class OwnRows(SequenceDataset):
+    def __init__(self, samples: int, rows: Rows) -> None:
+        super().__init__(samples)
+        self.own = rows
+
+    def rows(self, indices: NDArray[np.int64]) -> Rows:
+        return tuple(np.repeat(array, len(indices), axis=0) for array in self.own)  # type: ignore[return-value]
+
+
+class OwnData(Retrieval):
+    """Retrieval's options, and rows of its own: inputs and targets `[1, 8]`."""
+
+    own: tuple[object, ...] = ()
+    samples = ENDLESS
+
+    def build_dataset(self, split: Split) -> SequenceDataset:
+        return OwnRows(self.samples, self.own)  # type: ignore[arg-type]
+
+
+GOOD = np.ones((1, 8), dtype=np.int64)
+
+
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [
+        ((GOOD, GOOD[:, :7]), r"targets of OwnData, split train, have shape \(1, 7\) for one sample, but .* \(1, 8\)"),
+        ((GOOD * 9, GOOD), r"inputs of OwnData, split train, lie in 9..9, but must in 0..8\."),
+        ((GOOD, GOOD * -1), r"targets of OwnData, split train, lie in -1..-1, but must in 0..8, or -100"),
+        (
+            (GOOD, GOOD.astype(np.int32)),
+            "targets of OwnData, split train, are int32, but must be NumPy arrays of int64",
+        ),
+        ((GOOD.astype(float), GOOD), "inputs of OwnData, split train, are float64, but must be"),
+        ((GOOD,), r"rows\(\) of OwnData gives 1 arrays, but must give inputs, targets"),
+    ],
+)
+def test_rows_that_no_stage_could_train_on_are_refused(
+    rows: tuple[object, ...], sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = OwnData(length=8)
+    monkeypatch.setattr(data, "own", rows)
+    with pytest.raises(ValueError, match=sentence):
+        data.setup("fit")
+
+
+def test_a_training_split_that_ends_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = OwnData(length=8)
+    monkeypatch.setattr(data, "own", (GOOD, GOOD))
+    data.setup("fit")
+    assert torch.equal(data.dataset("train").__getitems__([10**9]).inputs, torch.ones(1, 8, dtype=torch.int64))
+    data = OwnData(length=8)
+    monkeypatch.setattr(data, "own", (GOOD, GOOD))
+    monkeypatch.setattr(data, "samples", 100)
+    with pytest.raises(ValueError, match="training split of OwnData has 100 samples, but training reads on and on"):
+        data.setup("fit")
