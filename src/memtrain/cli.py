@@ -170,7 +170,7 @@ def run(options: Namespace) -> int:
     failures = 0
     if options.launcher == "slurm":
         if submit_experiment(experiment, directory, options.jobs, options.dry_run):
-            print("The same command compares the runs once they have ended, and submits what has failed.")
+            print("Once they have ended, the same command compares the runs, or submits what has failed.")
             return 0
     else:
         failures = launch_experiment(experiment, directory, LOCAL_JOBS if options.jobs is None else options.jobs)

@@ -41,7 +41,7 @@ class Axes(Callback):
     """Copies of the `val` metrics under `by_steps/`, `by_tokens/`, `by_seconds/` and `by_sequential_flops/`.
 
     TensorBoard's step of a copy is that counter, cumulative over stages, so that SMT -> DMT is one line and
-    any two runs can be compared at equal cost (method: section 6).
+    any two runs can be compared at equal cost.
     """
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

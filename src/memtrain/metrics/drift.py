@@ -19,7 +19,7 @@ def drift_curve(rollout: Tensor, teacher: Tensor) -> Tensor:
 
 
 class Drift(Metric):
-    """Drift accumulated over batches (method: section 6); exact for uneven batches and over ranks.
+    """Drift accumulated over batches; exact for uneven batches and over ranks.
 
     `compute` returns a dictionary:
 

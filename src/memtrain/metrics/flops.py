@@ -1,4 +1,4 @@
-"""Sequential FLOPs of an optimizer step: its longest chain of operations, per sample (method: section 6).
+"""Sequential FLOPs of an optimizer step: its longest chain of operations, per sample.
 
 Operations that are independent over batch, timestep or token count once; a backward pass costs twice its
 forward pass. This is what no amount of parallel hardware could shorten, not the work that is done.

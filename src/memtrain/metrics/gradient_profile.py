@@ -12,7 +12,7 @@ from memtrain.objectives.losses import cross_entropy
 
 @dataclass(frozen=True)
 class GradientProfile:
-    """Gradient norms against t, averaged over the samples that have a last target (method: section 6).
+    """Gradient norms against t, averaged over the samples that have a last target.
 
     Attributes:
         embedding: `||d CE(y_{T-1}) / d embedding(x_t)||`, `[T]`.

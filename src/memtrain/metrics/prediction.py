@@ -11,7 +11,7 @@ from memtrain.objectives.losses import cross_entropy
 
 
 class Prediction(Metric):
-    """Loss, bits and accuracy per valid target (method: section 6); exact for uneven batches and over ranks.
+    """Loss, bits and accuracy per valid target; exact for uneven batches and over ranks.
 
     `compute` returns a dictionary: `loss` in nats per valid target, `bits` = loss / ln 2, `accuracy`;
     all are NaN where no target was seen.

@@ -12,7 +12,7 @@ EPSILON = 1e-12
 
 
 def normalize_memory(memory: Tensor, kind: MemoryNormalization) -> Tensor:
-    """Normalise memory tokens, in float32 or better (method: section 2, "Memory normalisation").
+    """Normalise memory tokens, in float32 or better.
 
     Args:
         memory: `[..., K, D]`, any floating type; float16 and bfloat16 are raised to float32.

@@ -15,7 +15,7 @@ CellFactory = Callable[[int, int, MemoryNormalization], Cell]
 
 @dataclass(frozen=True)
 class NetworkOptions:
-    """Sizes and switches of teacher and RNN (method: sections 1 to 3).
+    """Sizes and switches of teacher and RNN.
 
     Args:
         width: features of a token, D; the same in teacher, memory and RNN.

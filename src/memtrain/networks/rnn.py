@@ -36,7 +36,7 @@ class LinearReadout(nn.Module):
 
 
 class RNN(nn.Module):
-    """A recurrent network with a fixed-size memory (method: section 1).
+    """A recurrent network with a fixed-size memory (Kumar & Isola, arXiv 2606.06479).
 
     `m_0 = f(m_init, x_0)`, `m_{t+1} = f(m_t, x_{t+1})`, `p(y_t | x_{<=t}) = softmax(g(m_t))`.
 

@@ -40,7 +40,7 @@ class Encoder(nn.Module):
     """The encoder E: context tokens and K register tokens -> the registers' outputs, normalised, are `m_t`.
 
     Each token carries its timestamp (rotary); the registers of timestep t stand at position t + 1 (or from there on)
-    and attend to the tokens `<= t` and to each other (method: section 2).
+    and attend to the tokens `<= t` and to each other (Kumar & Isola, arXiv 2606.06479).
 
     Args:
         options: sizes and switches of the networks.

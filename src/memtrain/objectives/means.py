@@ -8,8 +8,7 @@ def masked_mean(values: Tensor, mask: Tensor, count: Tensor | None = None, shard
     """The mean of the valid terms: (sum of this shard's valid terms) * shards / (valid count over all shards).
 
     A shard is what one rank holds of a batch, or one micro-batch of that. Gradients are averaged over shards; with this
-    rule that average is the gradient of one process with the whole batch, however unevenly the valid terms fall
-    (method: section 4).
+    rule that average is the gradient of one process with the whole batch, however unevenly the valid terms fall.
 
     Args:
         values: any shape.

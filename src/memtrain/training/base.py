@@ -104,7 +104,7 @@ class MemoryModule(LightningModule, ABC):
 
     @abstractmethod
     def sequential_flops(self, batch: SequenceBatch) -> int:
-        """Sequential FLOPs of one optimizer step, per sample (method: section 6)."""
+        """Sequential FLOPs of one optimizer step, per sample."""
 
     # Training
 
@@ -166,7 +166,7 @@ class MemoryModule(LightningModule, ABC):
         return counts
 
     def masked_mean(self, values: Tensor, mask: Tensor, count: Tensor) -> Tensor:
-        """The masked mean over all micro-batches and ranks of the step (method: section 4).
+        """The masked mean over all micro-batches and ranks of the step.
 
         Args:
             values: any shape.

@@ -13,7 +13,7 @@ FRUITLESS_STEPS = 10
 
 
 class BPTTModule(RolloutModule):
-    """Trains f and g on the cross-entropy along the unrolled sequence (method: section 5).
+    """Trains f and g on the cross-entropy along the unrolled sequence.
 
     From scratch it is the baseline; from `init_from` it finetunes what SMT and DMT have trained.
 

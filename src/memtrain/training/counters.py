@@ -15,7 +15,7 @@ class Counters:
         tokens: input tokens, over all ranks.
         train_seconds: wall seconds in forward, backward and optimizer; not set-up, validation, logging, checkpoints.
         cpu_seconds: process CPU seconds in the same spans.
-        sequential_flops: operations that had to follow one another, per sample (method: section 6).
+        sequential_flops: operations that had to follow one another, per sample.
         gradient_steps: the longest gradient chain of the cell that any stage used.
     """
 

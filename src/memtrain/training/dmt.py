@@ -14,7 +14,7 @@ from memtrain.training.rollout import RolloutModule
 class DMTModule(RolloutModule):
     """Trains f and g, teacher frozen, on `MSE(m^_t, m_t)` along f's own rollout and on `CE(g(m^_t), y_t)`.
 
-    The readout's loss does not reach f: the memories it reads are detached (method: section 5).
+    The readout's loss does not reach f: the memories it reads are detached (Kumar & Isola, arXiv 2606.06479).
 
     Args:
         imitation_weight: weight of the imitation error.

@@ -91,7 +91,7 @@ def predictions(
 
 
 class Evaluation(nn.Module):
-    """The metrics of one split (method: section 6).
+    """The metrics of one split.
 
     Predictions are read on all samples; drift, one-step error and the memories' geometry on those batches whose
     memories are known everywhere: the first of each evaluation (`MemoryModule.evaluate`), for they cost as many

@@ -15,8 +15,8 @@ from memtrain.training.teacher import TeacherModule
 class SMTModule(TeacherModule):
     """Trains E, D and f jointly on `L_dec + L_dyn + L_init + L_unif`, or f alone on a frozen teacher.
 
-    The RNN is never unrolled: any two tokens are one step of f apart (method: sections 4 and 5). Its readout *is* the
-    teacher's decoder during this stage.
+    The RNN is never unrolled: any two tokens are one step of f apart (Kumar & Isola, arXiv 2606.06479). Its readout
+    *is* the teacher's decoder during this stage.
 
     Args:
         dynamics_weight: weight of `L_dyn = MSE(f(m_t, x_{t+1}), m_{t+1})` and of `L_init = MSE(f(m_init, x_0), m_0)`.

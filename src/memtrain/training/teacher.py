@@ -23,7 +23,7 @@ UNIFORMITY_SAMPLES = 512
 
 
 class TeacherModule(MemoryModule):
-    """Trains encoder E and decoder D on `L_dec + L_unif` (method: sections 2 and 4).
+    """Trains encoder E and decoder D on `L_dec + L_unif` (Kumar & Isola, arXiv 2606.06479).
 
     Args:
         timesteps_per_sequence: memories trained in each sequence, N; null: all T of them.

@@ -127,7 +127,7 @@ def newton(
     options: NewtonOptions | None = None,
     teacher: Tensor | None = None,
 ) -> Trajectory:
-    """Solve all timesteps of a rollout at once, exactly, with exact gradients (method: section 7).
+    """Solve all timesteps of a rollout at once, exactly, with exact gradients.
 
     The states solve `h_t = f(h_{t-1}, x_t)` within the tolerance. Samples for which Newton's method fails are solved in
     windows, one after the other, and if one of these fails step by step; one warning says so, and `fallback` which. It

@@ -12,8 +12,7 @@ def picard(cell: Cell, guess: Tensor, memory: Tensor, embeddings: Tensor, sweeps
     """Iterate `s^j_t = f(s^{j-1}_{t-1}, x_t)` for all t at once.
 
     `s^0` is the guess, `s^j_{-1}` the initial memory. With the teacher's memories as the guess, `s^j_t` is exactly the
-    rollout that starts at the teacher's memory j steps back; after T sweeps it is the rollout from the initial memory
-    (method: section 5).
+    rollout that starts at the teacher's memory j steps back; after T sweeps it is the rollout from the initial memory.
 
     Args:
         cell: the update f.

@@ -13,7 +13,7 @@ Update = Callable[[Tensor, Tensor], Tensor]
 
 
 class Cell(nn.Module, ABC):
-    """A one-step memory update `m_{t+1} = f(m_t, x_{t+1})` (method: section 3).
+    """A one-step memory update `m_{t+1} = f(m_t, x_{t+1})` (Kumar & Isola, arXiv 2606.06479).
 
     A subclass takes these three sizes first, then options of its own with defaults, and defines `step`.
 

@@ -9,7 +9,7 @@ from memtrain.networks.memory import MemoryNormalization
 
 
 class ParaGRUCell(StructuredCell):
-    """`h' = (1 - z) h + z c`, all products elementwise (Danieli et al., arXiv 2510.21450; method: section 7).
+    """`h' = (1 - z) h + z c`, all products elementwise (Danieli et al., arXiv 2510.21450).
 
     `z = sigmoid(a_z h + B_z x + b_z)`, `r = sigmoid(a_r h + B_r x + b_r)`, `c = tanh(a_c h r + B_c x + b_c)`.
     Its state Jacobian is diagonal. At the start B is uniform as in `nn.Linear`, the recurrent weights a are uniform in

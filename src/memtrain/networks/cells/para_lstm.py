@@ -9,7 +9,7 @@ from memtrain.networks.memory import MemoryNormalization
 
 
 class ParaLSTMCell(StructuredCell):
-    """`c' = f c + (1 - f) g`, `h' = o tanh(c')`, all products elementwise (arXiv 2510.21450; method: section 7).
+    """`c' = f c + (1 - f) g`, `h' = o tanh(c')`, all products elementwise (arXiv 2510.21450).
 
     `f = sigmoid(a_f h + B_f x + C_f c + b_f)`, `g = tanh(a_g h + B_g x + b_g)`,
     `o = sigmoid(a_o h + B_o x + C_o c' + b_o)`: forget and input gate are coupled, and C are peepholes. The memory is
