@@ -254,6 +254,8 @@ def test_runs_of_different_commits_or_hardware_are_told(tmp_path: Path) -> None:
         "The runs come from 2 kinds of hardware, so that seconds differ: processor abacus; processor loom.",
     ]
     assert not list(differences(origins([])))
+    places = [{"commit": c, "versions": {}, "hardware": {"processor": "abacus"}} for c in ("a", "b")]
+    assert origins([{"provenance": places[1], "continued_from": places[:1]}])["commit"] == ["a", "b"]
 
 
 def test_a_gru_of_another_size_is_told_unless_a_matched_one_is_there(tmp_path: Path) -> None:

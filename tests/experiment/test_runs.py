@@ -207,6 +207,21 @@ def test_a_result_names_the_commit_that_its_run_began_with(tmp_path: Path, monke
     assert provenance.provenance()["commit"] == "new"
 
 
+def test_a_continued_stage_names_where_it_was_begun_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: Any) -> torch.Tensor:
+        raise ValueError("The machine is lost.")
+
+    with monkeypatch.context() as lost:
+        lost.setattr(provenance, "commit", lambda: "old")
+        lost.setattr(MemoryModule, "training_step", stop)
+        assert run(tmp_path, 0) == 1
+    monkeypatch.setattr(provenance, "commit", lambda: "new")
+    assert run(tmp_path, 0) == 0
+    smt, dmt = (read(tmp_path, stage) for stage in ("smt", "dmt"))
+    assert [origin["commit"] for origin in (*smt["continued_from"], smt["provenance"])] == ["old", "new"]
+    assert [origin["commit"] for origin in (*dmt["continued_from"], dmt["provenance"])] == ["new"]
+
+
 def test_other_work_on_the_machine_takes_no_steps_from_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def forward(module: Any, batch: Any, batch_idx: int) -> torch.Tensor:
         time.sleep(0.5)  # as if another process had the core

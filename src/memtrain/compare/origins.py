@@ -7,16 +7,17 @@ Origins = Mapping[str, list[Any]]
 
 
 def origins(results: Iterable[Mapping[str, Any]]) -> Origins:
-    """The distinct commits, versions and hardware of results.
+    """The distinct commits, versions and hardware of results, those of interrupted processes included.
 
     Args:
         results: contents of `result.json` files.
     """
     found: dict[str, list[Any]] = {"commit": [], "versions": [], "hardware": []}
     for result in results:
-        for name, values in found.items():
-            if result["provenance"][name] not in values:
-                values.append(result["provenance"][name])
+        for origin in (*result.get("continued_from", []), result["provenance"]):
+            for name, values in found.items():
+                if origin[name] not in values:
+                    values.append(origin[name])
     return found
 
 

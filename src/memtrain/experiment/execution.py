@@ -69,6 +69,7 @@ def execute(experiment: Experiment, run: Run, directory: Path, rates: Rates) -> 
         for plan in plans:
             if not is_done(plan, directory):
                 folder = directory / plan.folder
+                origins = record_origin(folder, origin) if is_first() else []
                 try:
                     steps = stage_steps(plan, folder, experiment.budget, source, progress)
                     train(plan, folder, steps, source, progress)
@@ -79,12 +80,27 @@ def execute(experiment: Experiment, run: Run, directory: Path, rates: Rates) -> 
                     return
                 if is_first():
                     progress.report(plan.name, "evaluating", plan.share)
-                    content = result(experiment, run, plan, directory, origin)
+                    content = result(experiment, run, plan, directory, origins)
                     write_json(folder / "result.json", content)
                     if plan is plans[-1]:
                         show_result(experiment, run, plans, content, directory)
             progress.finish(plan.share)
             source = directory / plan.folder / "checkpoints" / "last.ckpt"
+
+
+def record_origin(folder: Path, origin: dict[str, Any]) -> list[dict[str, Any]]:
+    """Where a stage's work was done: a run that is continued may be on another machine, or of a later commit.
+
+    Args:
+        folder: of the stage.
+        origin: provenance of this process.
+
+    Returns:
+        The provenance of all processes that have worked on it, this one last; also kept in `origins.json`.
+    """
+    found = [*(read_json(folder / "origins.json") or []), origin]
+    write_json(folder / "origins.json", found)
+    return found
 
 
 def give_up(plans: list[StagePlan], directory: Path, error: Diverged) -> None:
@@ -205,7 +221,7 @@ def train(plan: StagePlan, folder: Path, steps: int, source: Path | None, progre
 
 
 def result(
-    experiment: Experiment, run: Run, plan: StagePlan, directory: Path, origin: dict[str, Any]
+    experiment: Experiment, run: Run, plan: StagePlan, directory: Path, origins: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """What a trained stage is worth: its last checkpoint, read at each evaluation difficulty.
 
@@ -214,7 +230,7 @@ def result(
         run: the run.
         plan: the stage.
         directory: folder of the experiment's results.
-        origin: the run's provenance.
+        origins: provenance of the processes that have worked on the stage, the last of them this one.
     """
     checkpoint = directory / plan.folder / "checkpoints" / "last.ckpt"
     module = load_module(checkpoint)
@@ -247,7 +263,8 @@ def result(
             | evaluate(plan, module, build_data(data_configuration(experiment, difficulty)), split, directory)
             for difficulty in difficulties
         ],
-        "provenance": origin,
+        "provenance": origins[-1],
+        "continued_from": origins[:-1],
     }
 
 
