@@ -186,6 +186,7 @@ EXPERIMENTS = {
         ("evaluation.difficulties has 12", "leave it out"),
     ),
     "no time on the cluster": Case(changed("slurm.hours=0"), ("slurm.hours is 0", "for example 4")),
+    "too little time on the cluster": Case(changed("slurm.hours=0.03"), ("slurm.hours is 0.03", "at least 0.1")),
     "memory without number": Case(changed("slurm.memory=much"), ("slurm.memory is much", "for example 16G")),
     "sbatch option of two lines": Case(changed("slurm.partition='a b'"), ("slurm has 'a b'", "leave out spaces")),
     "unknown devices on the cluster": Case(

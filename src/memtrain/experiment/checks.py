@@ -11,6 +11,7 @@ OWN_FOLDERS = {"tuning": "the folder of the tuning runs", "slurm": "the folder o
 WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 """What may name a folder."""
 MEMORY = re.compile(r"[1-9][0-9]*[KMGT]?")
+LEAST_HOURS = 0.1
 PRINTABLE = re.compile(r"[^\s\"'\\]*")
 
 
@@ -146,6 +147,11 @@ def check_slurm(slurm: Slurm) -> None:
     for option, value in (("hours", slurm.hours), ("cpus", slurm.cpus)):
         if value <= 0:
             raise ValueError(f"slurm.{option} is {value}, but must be more than 0; for example 4.")
+    if slurm.hours < LEAST_HOURS:
+        raise ValueError(
+            f"slurm.hours is {slurm.hours}, but a run is told two minutes before its limit to save itself; set it to "
+            f"at least {LEAST_HOURS}."
+        )
     if slurm.memory is not None and not MEMORY.fullmatch(slurm.memory):
         raise ValueError(f"slurm.memory is {slurm.memory}, but must be a number and its unit, for example 16G.")
     lines = [*slurm.options, *map(str, slurm.options.values()), slurm.partition or ""]
