@@ -7,7 +7,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from memtrain.experiment.launcher import ending, finish, start
+from memtrain.experiment.launcher import ending, finish, launch, start
+from memtrain.experiment.lock import only_worker
 from memtrain.experiment.plan import Run
 from memtrain.experiment.progress import ProgressFile
 from memtrain.files import read_json
@@ -32,6 +33,17 @@ def test_each_attempt_starts_a_fresh_log_and_a_killed_one_is_told(tmp_path: Path
         assert not finish(job, progress)
     assert "the attempt before" not in (folder / "log.txt").read_text()
     assert "The run bptt 8 seed 0 was killed by SIGKILL" in shown.getvalue()
+
+
+def test_a_run_that_another_process_works_on_is_left_out_and_its_log_stays(tmp_path: Path) -> None:
+    run = Run("bptt", 8, 0)
+    shown = io.StringIO()
+    with only_worker(tmp_path / run.folder):
+        (tmp_path / run.folder / "log.txt").write_text("at work\n")
+        failed = launch([(0, run)], tmp_path / "e.yaml", tmp_path, 1, Console(file=shown, width=1000))
+    assert failed == [run]
+    assert "The run bptt 8 seed 0 is left out: " in shown.getvalue()
+    assert (tmp_path / run.folder / "log.txt").read_text() == "at work\n"
 
 
 def test_a_stage_that_is_evaluated_keeps_its_fraction(tmp_path: Path) -> None:

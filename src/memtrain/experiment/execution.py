@@ -1,9 +1,6 @@
 """One run in this process: each stage is timed, trained and evaluated, or taken as it stands if that is done."""
 
-import errno
-import fcntl
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +14,7 @@ from memtrain.callbacks import write_hyperparameters
 from memtrain.checkpoints import load_checkpoint
 from memtrain.data import SequenceDataModule
 from memtrain.experiment.launcher import is_first
+from memtrain.experiment.lock import only_worker
 from memtrain.experiment.plan import (
     Rates,
     Run,
@@ -125,23 +123,6 @@ def is_done(plan: StagePlan, directory: Path) -> bool:
                 "choose another --output, or remove that folder."
             )
     return records[0] is not None
-
-
-@contextmanager
-def only_worker(folder: Path) -> Iterator[None]:
-    """Keep two processes from working on one run; the system lets go of the lock even if this one is killed."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(f"{folder} is being worked on by another process; wait for it, or stop it.") from None
-        except OSError as error:
-            raise ValueError(
-                f"{folder} cannot be locked ({errno.errorcode.get(error.errno or 0)}); "
-                "choose an --output on a file system with locks."
-            ) from error
-        yield
 
 
 def configure(plan: StagePlan, source: Path | None, **trainer: Any) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
+from memtrain.experiment.lock import only_worker
 from memtrain.experiment.plan import Run
 from memtrain.files import read_json
 
@@ -60,7 +61,15 @@ def launch(runs: Sequence[tuple[int, Run]], file: Path, directory: Path, jobs: i
         try:
             while waiting or working:
                 while waiting and len(working) < jobs:
-                    working.append(start(*waiting.pop(0), file, directory, progress))
+                    index, run = waiting.pop(0)
+                    try:
+                        with only_worker(directory / run.folder):
+                            pass  # if another launcher's process is at it, its log is not to be touched
+                    except ValueError as error:
+                        console.print(f"The run {run} is left out: {error}", markup=False, highlight=False)
+                        failed.append(run)
+                        continue
+                    working.append(start(index, run, file, directory, progress))
                 time.sleep(SECONDS_BETWEEN_LOOKS)
                 for job in working.copy():
                     show(job, progress)
