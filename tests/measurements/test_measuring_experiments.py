@@ -9,6 +9,7 @@ import yaml
 from memtrain.cli import main
 from memtrain.experiment.measurement import prepare
 from memtrain.experiment.reading import read_experiment
+from memtrain.files import read_json
 
 FOLDER = Path(__file__).parents[2] / "experiments"
 FILES = [file for file in sorted(FOLDER.glob("*/experiment.yaml")) if "measurement" in yaml.safe_load(file.read_text())]
@@ -41,3 +42,4 @@ def test_the_command_writes_a_row_a_seed_and_a_figure(file: Path, tmp_path: Path
     assert main(["run", str(file), *words, "--output", str(tmp_path)]) == 0
     assert set(pd.read_csv(tmp_path / "results.csv")["seed"]) == {0, 1, 2}
     assert (tmp_path / "figure.png").stat().st_size > 0
+    assert {"measurement", "command", "commit", "hardware"} <= set(read_json(tmp_path / "provenance.json"))

@@ -17,7 +17,7 @@ Measurement = tuple[list[dict[str, Any]], Figure]
 
 
 def measure(measurement: Mapping[str, Any], directory: Path) -> None:
-    """Call the function and write `results.csv`, `figure.png` and, with where they come from, `measurement.json`.
+    """Call the function and write `results.csv`, `figure.png` and, with where they come from, `provenance.json`.
 
     Args:
         measurement: `class_path` of a function that returns a `Measurement`, and `init_args`, its options.
@@ -30,7 +30,7 @@ def measure(measurement: Mapping[str, Any], directory: Path) -> None:
     origin = provenance()  # of the code as it is now: the checkout may move on
     rows, figure = function(**options)
     write_table(directory / "results.csv", rows)
-    write_json(directory / "measurement.json", {"measurement": dict(measurement), "provenance": origin})
+    write_json(directory / "provenance.json", {"measurement": measurement["class_path"], **origin})
     write_measured(figure, directory)
 
 
