@@ -66,7 +66,7 @@ class BPTTModule(RolloutModule):
         if self.start == "teacher":
             return
         counts = self.count_targets(batch)
-        missed = bool(counts.any()) and not bool(counts[rollout.timesteps].any())
+        missed = bool(counts.any() & ~counts[rollout.timesteps].any())  # one wait for a GPU, not two
         self.fruitless = self.fruitless + 1 if missed else 0
         if self.fruitless >= FRUITLESS_STEPS:
             raise ValueError(
