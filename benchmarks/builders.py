@@ -24,7 +24,7 @@ from memtrain.data import SequenceDataModule, Stack
 from memtrain.data.base import as_batch
 from memtrain.data.blocks import BLOCK_SIZE
 from memtrain.experiment.plan import Run, plan_stages
-from memtrain.experiment.specification import read_experiment
+from memtrain.experiment.reading import read_experiment
 from memtrain.fit import MemtrainCLI
 from memtrain.networks import RNN, NetworkOptions
 from memtrain.networks.cells import GRUCell
