@@ -1,10 +1,10 @@
 """Checkpoints: reading them safely, and handing networks from stage to stage."""
 
 import hashlib
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError  # what torch raises; nothing is unpickled here
 from typing import Any
 
 import torch
@@ -44,7 +44,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
+    except UnpicklingError as error:
         raise ValueError(
             "carries objects other than tensors and plain values, or is damaged, and was not loaded"
         ) from error
@@ -62,6 +62,26 @@ def is_sound(path: Path) -> bool:
     except ValueError:
         return False
     return True
+
+
+def load_weights(module: nn.Module, weights: Mapping[str, Any], path: str | Path) -> None:
+    """Give a module the weights of a checkpoint.
+
+    Args:
+        module: takes them.
+        weights: by name, as of `state_dict`.
+        path: of the checkpoint.
+
+    Raises:
+        ValueError: if the module has others, as after a change of its class.
+    """
+    try:
+        module.load_state_dict(weights)
+    except RuntimeError as error:  # names every weight that is missing or of another shape, a line each
+        raise ValueError(
+            f"The checkpoint {path} has other weights than {type(module).__name__} has here "
+            f"({' '.join(str(error).split())[:200]}): a class has changed since; bring it back, or train again."
+        ) from None
 
 
 def network_options(checkpoint: dict[str, Any]) -> NetworkOptions:
@@ -143,7 +163,7 @@ class Source:
                     f"{name}; give one of stage {'teacher or smt' if required == ('teacher',) else 'smt or dmt'}."
                 )
             if network is not None and part:
-                network.load_state_dict(part)
+                load_weights(network, part, self.path)
 
 
 def load_source(path: str | Path) -> Source:

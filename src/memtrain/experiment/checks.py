@@ -3,7 +3,7 @@
 import itertools
 import re
 from collections.abc import Sequence
-from dataclasses import MISSING, fields
+from dataclasses import fields
 
 from memtrain.experiment.specification import Experiment, Grid, Slurm
 
@@ -58,9 +58,9 @@ def check(experiment: Experiment) -> None:
 
 def check_measurement(experiment: Experiment) -> None:
     """Refuse what a measurement, which has options of its own, would ignore."""
+    alone = Experiment(experiment.name, experiment.claim, measurement=experiment.measurement)
     for entry in fields(Experiment):
-        default = entry.default if entry.default_factory is MISSING else entry.default_factory()
-        if entry.name not in ("name", "claim", "measurement") and getattr(experiment, entry.name) != default:
+        if getattr(experiment, entry.name) != getattr(alone, entry.name):
             raise ValueError(
                 f"{entry.name} is given, but {experiment.name} is one measurement, which has no use for it; leave it "
                 "out, or see measurement.init_args."

@@ -1,15 +1,15 @@
 """From an experiment to its runs, and from a run to the complete configuration of each of its stages."""
 
 import hashlib
-import importlib
 import inspect
 import itertools
 import json
+import pydoc
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from jsonargparse import ArgumentError
 
@@ -155,9 +155,8 @@ def own_code(configuration: Mapping[str, Any]) -> dict[str, str]:
         if isinstance(content, dict):
             name = content.get("class_path")
             if isinstance(name, str) and not name.startswith("memtrain."):
-                module, _, _ = name.rpartition(".")
-                file = inspect.getsourcefile(importlib.import_module(module))
-                found[name] = hashlib.sha256(Path(file or module).read_bytes()).hexdigest()[:16]
+                file = Path(inspect.getfile(cast(type, pydoc.locate(name))))  # of the class, not of what re-exports it
+                found[name] = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
             for entry in content.values():
                 look(entry)
 

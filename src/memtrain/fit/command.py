@@ -18,6 +18,7 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 
 from memtrain import data, training
 from memtrain.callbacks import Axes, DriftCurve, Hyperparameters, MemoryGeometry, Samples
+from memtrain.callbacks.hyperparameters import flat
 from memtrain.checkpoints import load_checkpoint
 from memtrain.data import SequenceDataModule
 from memtrain.files import require_folder
@@ -189,7 +190,7 @@ class MemtrainCLI(LightningCLI):
             ("model", self.model, checkpoint["hyper_parameters"]),
             ("data", self.datamodule, checkpoint["datamodule_hyper_parameters"]),
         ):
-            own = flat(dict(built.hparams))
+            own = flat(built.hparams)
             for name, value in flat(recorded).items():
                 free = name.startswith("_") or (part == "data" and name in FREE_DATA_OPTIONS)
                 if own.get(name) != value and not free:
@@ -258,17 +259,6 @@ class MemtrainCLI(LightningCLI):
         names = [self.settings[part].class_path.rpartition(".")[2] for part in ("model", "data")]
         started = [datetime.now().strftime("%Y%m%d-%H%M%S"), os.environ.get("SLURM_JOB_ID", str(os.getpid()))]
         return Path("runs", self.subcommand or "fit", "-".join([*names, *started]))
-
-
-def flat(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested options by dotted name, as in `network.cell.class_path`, in the form in which checkpoints record them."""
-    found: dict[str, Any] = {}
-    for name, value in options.items():
-        if isinstance(value, Mapping):
-            found |= {f"{name}.{inner}": own for inner, own in flat(value).items()}
-        else:
-            found[name] = list(value) if isinstance(value, tuple) else value
-    return found
 
 
 def refuse_trained(folder: Path) -> None:

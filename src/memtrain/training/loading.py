@@ -5,7 +5,7 @@ from typing import Any
 
 from jsonargparse import ArgumentError, ArgumentParser
 
-from memtrain.checkpoints import load_checkpoint
+from memtrain.checkpoints import load_checkpoint, load_weights
 from memtrain.data import SequenceDataModule
 from memtrain.parsing import sentence
 from memtrain.training.base import MemoryModule
@@ -15,13 +15,7 @@ def load_module(path: str | Path) -> MemoryModule:
     """The LightningModule of a checkpoint, in evaluation mode; see `load_checkpoint` for what is raised."""
     checkpoint = load_checkpoint(path)
     module = _rebuild(MemoryModule, path, checkpoint["memtrain"]["class_path"], checkpoint["hyper_parameters"])
-    try:
-        module.load_state_dict(checkpoint["state_dict"])
-    except RuntimeError as error:  # names every weight that is missing or of another shape, a line each
-        raise ValueError(
-            f"The checkpoint {path} has other weights than {checkpoint['memtrain']['class_path']} builds here "
-            f"({' '.join(str(error).split())[:200]}): a class has changed since; bring it back, or train again."
-        ) from None
+    load_weights(module, checkpoint["state_dict"], path)
     module.on_load_checkpoint(checkpoint)
     return module.eval()
 
