@@ -4,6 +4,7 @@ import json
 import math
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,6 +53,9 @@ def changes(file: Path, sources: dict[str, Path], cache: Path) -> list[str]:
     if "difficulty" in content:
         words.append(f"difficulty.values=[{TINY[content['difficulty']['key']]}]")
     words += [f"data.init_args.{key}={least}" for key, least in TINY.items() if key in content["data"]["init_args"]]
+    for stage, options in content["stages"].items():
+        least = {key: TINY.get(key, 2) for key in options.get("data") or {}}
+        words += [f"stages.{stage}.data.{key}={value}" for key, value in least.items()]
     if "path" in content["data"]["init_args"]:
         words.append(f"data.init_args.cache_folder={cache}")
     if name(file) in sources:
@@ -92,18 +96,42 @@ def test_the_default_path_of_sketchy_is_not_taken_for_a_name_on_the_hub(
         build_data(data_configuration(experiment, None)).prepare_data()
 
 
-@pytest.mark.parametrize("file", TRAINED, ids=name)
-def test_every_method_trains_and_is_read(file: Path, sources: dict[str, Path], tmp_path: Path) -> None:
+def kinds_of_stages(content: dict[str, Any], method: str) -> tuple[tuple[str, str], ...]:
+    """The module and the cell of each of a method's stages."""
+    kinds = []
+    for stage in content["methods"][method]:
+        model = content["stages"][stage]["model"]
+        network = model["init_args"].get("network", content["network"])
+        kinds.append((model["class_path"], network.get("cell", {}).get("class_path", "")))
+    return tuple(kinds)
+
+
+def methods() -> list[Any]:
+    """Each file and method.
+
+    But for each file's first, a method is slow where one before it, of any file, has the same kinds of stages.
+    """
+    parameters, seen = [], set()
+    for file in TRAINED:
+        content = yaml.safe_load(file.read_text())
+        for position, method in enumerate(content["methods"]):
+            kinds = kinds_of_stages(content, method)
+            marks = [pytest.mark.slow] if position > 0 and kinds in seen else []
+            parameters.append(pytest.param(file, method, id=f"{name(file)}-{method}", marks=marks))
+            seen.add(kinds)
+    return parameters
+
+
+@pytest.mark.parametrize(("file", "method"), methods())
+def test_every_method_trains_and_is_read(file: Path, method: str, sources: dict[str, Path], tmp_path: Path) -> None:
     experiment = read_experiment(file, changes(file, sources, tmp_path / "cache"))
-    runs = list_runs(experiment)
-    assert [run.method for run in runs] == list(experiment.methods)
-    for run in runs:
-        execute(experiment, run, tmp_path / "runs", {})
-        trained = 0
-        for stage in experiment.methods[run.method]:
-            result = json.loads((tmp_path / "runs" / run.folder / stage / "result.json").read_text())
-            metrics = result["evaluations"][0]["metrics"]
-            assert math.isfinite(metrics["rollout/loss"])
-            assert result["counters"]["steps"] > trained
-            trained = result["counters"]["steps"]
-        assert trained == max(2, len(experiment.methods[run.method]))  # each stage takes one step at least
+    (run,) = [run for run in list_runs(experiment) if run.method == method]
+    execute(experiment, run, tmp_path / "runs", {})
+    trained = 0
+    for stage in experiment.methods[method]:
+        result = json.loads((tmp_path / "runs" / run.folder / stage / "result.json").read_text())
+        metrics = result["evaluations"][0]["metrics"]
+        assert math.isfinite(metrics["rollout/loss"])
+        assert result["counters"]["steps"] > trained
+        trained = result["counters"]["steps"]
+    assert trained == max(2, len(experiment.methods[method]))  # each stage takes one step at least
