@@ -63,10 +63,8 @@ def test_the_verdict_names_who_is_ahead_at_each_difficulty(tmp_path: Path) -> No
     said = verdict(read_rows([fabricate(tmp_path)]), NONE).splitlines()
     assert len(said) == 2  # two methods, at the training length and at twice that
     spread = 100 * (statistics.stdev(ACCURACIES["smt_dmt"]) + statistics.stdev(ACCURACIES["bptt"]))
-    assert said[0] == (
-        f"length 128: smt_dmt is ahead of bptt (accuracy 97.0 % against 12.5 %; spread {spread:.1f} %, 3 seeds)."
-    )
-    assert said[1].startswith("length 256, trained at 128: smt_dmt is ahead of bptt")
+    assert said[0] == (f"length 128: smt_dmt (accuracy 97.0 %) is ahead of bptt (12.5 %; spread {spread:.1f} %).")
+    assert said[1].startswith("length 256, trained at 128: smt_dmt (accuracy 97.0 %) is ahead of bptt")
 
 
 def verdict_of(first: list[float], second: list[float], tmp_path: Path) -> str:
@@ -77,17 +75,33 @@ def verdict_of(first: list[float], second: list[float], tmp_path: Path) -> str:
 
 
 def test_two_seeds_decide_nothing(tmp_path: Path) -> None:
-    assert "undecided (accuracy 90.0 % against 10.0 %; 2 of 3 seeds)" in verdict_of([0.9, 0.9], [0.1, 0.1], tmp_path)
+    said = verdict_of([0.9, 0.9], [0.1, 0.1], tmp_path)
+    assert (
+        said
+        == "length 128: undecided with fewer than 3 seeds (accuracy; seeds): first (90.0 %; 2), second (10.0 %; 2)."
+    )
+
+
+def test_a_method_with_too_few_seeds_stays_out_of_what_the_others_decide(tmp_path: Path) -> None:
+    for method, values in (("first", [0.9, 0.9, 0.9]), ("second", [0.5, 0.5, 0.5]), ("third", [1.0])):
+        for seed, accuracy in enumerate(values):
+            write_result(tmp_path, method, ["bptt"], 0, seed, reading("rollout", accuracy))
+    said = [line for line in verdict(read_rows([tmp_path]), NONE).splitlines() if line.startswith("length 128: ")]
+    assert said == [
+        "length 128: first (accuracy 90.0 %) is ahead of second (50.0 %; spread 0.0 %).",
+        "length 128: undecided with fewer than 3 seeds (accuracy; seeds): third (100.0 %; 1).",
+    ]
 
 
 def test_a_difference_within_the_spread_decides_nothing(tmp_path: Path) -> None:
     # means 0.6 and 0.5; sample standard deviations 0.1 and 0.1, so that the spread is 0.2
-    assert "undecided" in verdict_of([0.5, 0.6, 0.7], [0.4, 0.5, 0.6], tmp_path)
+    said = verdict_of([0.5, 0.6, 0.7], [0.4, 0.5, 0.6], tmp_path)
+    assert said == "length 128: first (accuracy 60.0 %) is undecided against second (50.0 %; spread 20.0 %)."
 
 
 def test_a_difference_above_the_spread_decides(tmp_path: Path) -> None:
     # means 0.6 and 0.3, spread 0.2
-    assert "first is ahead of second" in verdict_of([0.5, 0.6, 0.7], [0.2, 0.3, 0.4], tmp_path)
+    assert "is ahead of second (30.0 %; spread 20.0 %)" in verdict_of([0.5, 0.6, 0.7], [0.2, 0.3, 0.4], tmp_path)
 
 
 def test_without_chance_the_lower_loss_is_ahead(tmp_path: Path) -> None:
@@ -98,9 +112,7 @@ def test_without_chance_the_lower_loss_is_ahead(tmp_path: Path) -> None:
             evaluations = [{"difficulty": None, "split": "test", "metrics": metrics, "reference_lines": lines}]
             nothing = {"difficulty": None, "difficulty_name": None, "evaluations": evaluations}
             write_result(tmp_path, method, ["bptt"], 0, seed, metrics, **nothing)
-    assert verdict(read_rows([tmp_path]), NONE).startswith(
-        "second is ahead of first (loss 1.010 nats against 2.010 nats"
-    )
+    assert verdict(read_rows([tmp_path]), NONE).startswith("second (loss 1.010 nats) is ahead of first (2.010 nats; ")
 
 
 def test_methods_that_share_stages_keep_their_rows_apart(tmp_path: Path) -> None:
@@ -136,7 +148,7 @@ def test_compare_writes_table_summary_and_figure(tmp_path: Path, capsys: pytest.
     assert min(width, height) > 500
     shown = capsys.readouterr().out
     assert "97.0 %" in shown
-    assert "smt_dmt is ahead of bptt" in shown
+    assert "smt_dmt (accuracy 97.0 %) is ahead of bptt" in shown
     assert "stayed at chance" not in shown
 
 
@@ -162,12 +174,15 @@ def test_a_folder_without_results_is_refused(name: str, tmp_path: Path, capsys: 
 
 
 def test_every_two_methods_are_judged(tmp_path: Path) -> None:
-    for method, accuracy in (("first", 0.9), ("second", 0.5), ("third", 0.1)):
+    for method, accuracy in (("first", 0.9), ("second", 0.89), ("third", 0.1)):
         for seed in range(3):
             write_result(tmp_path, method, ["bptt"], 0, seed, reading("rollout", accuracy + seed / 100))
     said = [line for line in verdict(read_rows([tmp_path]), NONE).splitlines() if line.startswith("length 128: ")]
-    pairs = [("first", "second"), ("first", "third"), ("second", "third")]
-    assert all(f"{better} is ahead of {other} " in line for line, (better, other) in zip(said, pairs, strict=True))
+    assert said == [  # sample standard deviations 0.01 each
+        "length 128: first (accuracy 91.0 %) is ahead of third (11.0 %; spread 2.0 %); "
+        "undecided against second (90.0 %; spread 2.0 %).",
+        "length 128: second (accuracy 90.0 %) is ahead of third (11.0 %; spread 2.0 %).",
+    ]
 
 
 def test_a_method_with_a_diverged_seed_is_named_and_never_ahead(tmp_path: Path) -> None:
@@ -188,7 +203,7 @@ def test_a_method_with_a_seed_that_has_begun_and_not_ended_is_named_and_never_ju
     for seed in range(3):
         write_result(tmp_path, "steady", ["bptt"], 0, seed, reading("rollout", 0.2 + seed / 100))
         write_result(tmp_path, "wild", ["bptt"], 0, seed, reading("rollout", 0.9))
-    assert "wild is ahead of steady" in verdict(read_rows([tmp_path]), read_unfinished([tmp_path]))
+    assert "wild (accuracy 90.0 %) is ahead of steady" in verdict(read_rows([tmp_path]), read_unfinished([tmp_path]))
     write_json(tmp_path / "wild" / "128" / "3" / "bptt" / "budget.json", {"fingerprint": "f"})
     assert read_unfinished([tmp_path]).values.tolist() == [["fabricated", "wild", 128.0, 3]]
     said = verdict(read_rows([tmp_path]), read_unfinished([tmp_path])).splitlines()
@@ -241,8 +256,10 @@ def test_experiments_are_not_mixed(tmp_path: Path, capsys: pytest.CaptureFixture
                 write_result(tmp_path / name, method, ["bptt"], 0, seed, metrics, **other)
     folders = [tmp_path / "alpha", tmp_path / "beta"]
     rows = read_rows(folders)
-    assert verdict(rows, NONE).splitlines()[0].startswith("alpha, length 128: first is ahead of second")
-    assert any(s.startswith("beta, pairs 128: second is ahead of first") for s in verdict(rows, NONE).splitlines())
+    assert verdict(rows, NONE).splitlines()[0].startswith("alpha, length 128: first (accuracy 91.0 %) is ahead of")
+    assert any(
+        s.startswith("beta, pairs 128: second (accuracy 41.0 %) is ahead of") for s in verdict(rows, NONE).splitlines()
+    )
     assert len(summarise(rows)) == 4
 
 

@@ -1,6 +1,5 @@
 """What the rows say: a summary per method, and a verdict that does not claim more than the seeds show."""
 
-import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -78,7 +77,7 @@ def trained_at(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def verdict(rows: pd.DataFrame, unfinished: pd.DataFrame) -> str:
-    """Every two methods against each other, wherever they were evaluated: one sentence a line.
+    """Every method against all that are behind it, wherever they were evaluated: one sentence a line.
 
     Args:
         rows: see `memtrain.compare.rows`.
@@ -96,12 +95,12 @@ def verdict(rows: pd.DataFrame, unfinished: pd.DataFrame) -> str:
         for (difficulty, evaluated), group in own.groupby(["difficulty", "evaluation_difficulty"], dropna=False):
             where = place(experiment if several else "", name, difficulty, evaluated)
             wrong = group[diverged(group)]
-            values = {method: seeds[metric] for method, seeds in group.groupby("method", sort=False)}
+            values = {str(method): seeds[metric] for method, seeds in group.groupby("method", sort=False)}
             begun = unfinished[(unfinished["experiment"] == experiment) & same(unfinished["difficulty"], difficulty)]
             unjudged = {*wrong["method"], *begun["method"]}
             finite = [method for method in ranked(group) if method not in unjudged]
-            for better, other in itertools.combinations(finite, 2):
-                sentences.append(where + judge(metric, better, values[better], other, values[other]))
+            judged = judge(metric, {method: values[method] for method in finite})
+            sentences += [where + sentence for sentence in judged]
             for method, named in named_seeds(wrong):
                 sentences.append(f"{where}{method} diverged (seed {named}: no finite loss), and is not judged.")
             for method, named in named_seeds(begun):
@@ -133,17 +132,30 @@ def place(experiment: str, name: str, difficulty: float | None, evaluated: float
     return f"{start}{name} {evaluated:g}, trained at {difficulty:g}: "
 
 
-def judge(metric: str, best: str, best_values: pd.Series, other: str, other_values: pd.Series) -> str:
-    """One sentence about two methods, given each one's values over its seeds."""
-    difference = abs(best_values.mean() - other_values.mean())
-    spread = best_values.std() + other_values.std()  # undefined for one seed
-    seeds = min(len(best_values), len(other_values))
-    figures = f"{metric} {readable(metric, best_values.mean())} against {readable(metric, other_values.mean())}"
-    if seeds < SEEDS_NEEDED:
-        return f"{best} and {other} are undecided ({figures}; {seeds} of {SEEDS_NEEDED} seeds)."
-    if difference <= spread:
-        return f"{best} and {other} are undecided ({figures}; within the spread of {readable(metric, spread)})."
-    return f"{best} is ahead of {other} ({figures}; spread {readable(metric, spread)}, {seeds} seeds)."
+def judge(metric: str, values: dict[str, pd.Series]) -> Iterator[str]:
+    """One sentence for each method that others are behind, and one for those with too few seeds.
+
+    Args:
+        metric: "accuracy" or "loss".
+        values: each method's values over its seeds, the best method in front.
+    """
+    if len(values) < 2:
+        return
+    means = {method: readable(metric, own.mean()) for method, own in values.items()}
+    enough = [method for method, own in values.items() if len(own) >= SEEDS_NEEDED]
+    for position, better in enumerate(enough[:-1]):
+        ahead: list[str] = []
+        undecided: list[str] = []
+        for other in enough[position + 1 :]:
+            spread = values[better].std() + values[other].std()
+            decided = abs(values[better].mean() - values[other].mean()) > spread
+            (ahead if decided else undecided).append(f"{other} ({means[other]}; spread {readable(metric, spread)})")
+        sides = [f"ahead of {', '.join(ahead)}"] if ahead else []
+        sides += [f"undecided against {', '.join(undecided)}"] if undecided else []
+        yield f"{better} ({metric} {means[better]}) is {'; '.join(sides)}."
+    few = [f"{method} ({means[method]}; {len(own)})" for method, own in values.items() if method not in enough]
+    if few:
+        yield f"undecided with fewer than {SEEDS_NEEDED} seeds ({metric}; seeds): {', '.join(few)}."
 
 
 def readable(metric: str, value: float) -> str:
