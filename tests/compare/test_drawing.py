@@ -97,3 +97,19 @@ def test_a_diverged_seed_and_a_method_without_readings_do_not_shift_the_panels(t
     assert np.allclose(*places, atol=1e-3)
     left, bottom, _, _ = places[0][0]
     assert max(left, bottom) < 0.25
+
+
+def test_stages_are_numbered_and_their_legend_has_room_where_many_methods_name_their_own(tmp_path: Path) -> None:
+    methods = [f"without_ingredient_{number}" for number in range(8)]
+    for method in methods:
+        stages = ["smt", f"dmt_{method}", "finetune"]
+        for position in range(3):
+            metrics = reading("teacher", 1.0) | reading("rollout", 0.2 * position)
+            write_result(tmp_path, method, stages, position, 0, metrics)
+    rows, curves = read_rows([tmp_path]), read_curves([tmp_path])
+    drawn = drawn_with(rows)
+    kinds = drawn[drawn["kind"] != ""].set_index("owner").loc[methods[3]]
+    found = set(zip(kinds["kind"], kinds["accuracy"], strict=True))
+    assert found == {("stage 1", 0), ("stage 2", 0.2), ("teacher", 1)}
+    few = draw(rows[rows["method"].str.startswith(methods[0])], curves[curves["method"] == methods[0]])
+    assert draw(rows, curves).get_size_inches()[1] > few.get_size_inches()[1]

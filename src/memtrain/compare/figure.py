@@ -29,6 +29,8 @@ LEARNING_WIDTH, LEARNING_HEIGHT = 3.2, 2.8
 """Of a panel of learning, in inches."""
 BAR_WIDTH = 0.2
 """Of a method's bar, in inches, at least."""
+LEGEND_LINE = 0.2
+"""Height of a line of the legend, in inches."""
 LEARNED = 3
 """Difficulties whose learning is drawn, the hardest."""
 
@@ -67,9 +69,21 @@ class Part:
         return [results, *(LEARNING_WIDTH for _ in self.difficulties)]
 
     @property
+    def labels(self) -> list[str]:
+        """Of the legend: methods, hollow markers of what they were worth on the way, which curves are strong."""
+        strong = ["middle seed"] if self.curves["seed"].nunique() >= SEEDS_OF_A_MIDDLE else []
+        return [*self.methods, *(f"{kind}, on the way" for kind in markers_of(self.rows)), *strong]
+
+    @property
+    def legend_lines(self) -> int:
+        """In which all labels fit below the panels."""
+        entry = 0.7 + 0.07 * max(map(len, self.labels))  # inches
+        return math.ceil(len(self.labels) * entry / sum(self.widths))
+
+    @property
     def height(self) -> float:
-        """Inches."""
-        return max(HEIGHT, LEARNING_HEIGHT * len(self.costs))
+        """Inches, a line of the legend included: each further one adds to it."""
+        return max(HEIGHT, LEARNING_HEIGHT * len(self.costs)) + LEGEND_LINE * (self.legend_lines - 1)
 
 
 def draw(rows: pd.DataFrame, curves: pd.DataFrame) -> Figure:
@@ -127,17 +141,14 @@ def draw_part(place: SubFigure, part: Part, looks: Mapping[str, Look]) -> None:
 
 
 def add_legend(place: SubFigure, part: Part, looks: Mapping[str, Look]) -> None:
-    """The methods, and the hollow markers of what they were worth on the way, and which curves are strong."""
+    """The part's `labels`, each with how it is drawn."""
     handles = [
-        Line2D([], [], color=look.colour, linestyle=look.line, marker="o", label=method)
-        for method, look in looks.items()
+        *(Line2D([], [], color=look.colour, linestyle=look.line, marker="o") for look in looks.values()),
+        *(
+            Line2D([], [], color=GREY, linestyle="", marker=marker, markerfacecolor="none")
+            for marker in markers_of(part.rows).values()
+        ),
+        Line2D([], [], color=GREY, linewidth=1.5),
     ]
-    handles += [
-        Line2D([], [], color=GREY, linestyle="", marker=marker, markerfacecolor="none", label=f"{kind}, on the way")
-        for kind, marker in markers_of(part.rows).items()
-    ]
-    if part.curves["seed"].nunique() >= SEEDS_OF_A_MIDDLE:
-        handles.append(Line2D([], [], color=GREY, linewidth=1.5, label="middle seed"))
-    entry = 0.7 + 0.07 * max(len(str(handle.get_label())) for handle in handles)  # inches
-    lines = math.ceil(len(handles) * entry / sum(part.widths))
-    place.legend(handles=handles, loc="outside lower center", ncols=math.ceil(len(handles) / lines))
+    columns = math.ceil(len(part.labels) / part.legend_lines)
+    place.legend(handles[: len(part.labels)], part.labels, loc="outside lower center", ncols=columns)

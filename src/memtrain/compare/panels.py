@@ -24,6 +24,8 @@ COSTS = {
 """What learning is drawn against, counted over all stages, and how it is called."""
 MARKERS = ("^", "s", "D", "v", "P", "X")
 """Of what methods were worth before their last stage."""
+RUN = ["difficulty", "evaluation_difficulty", "seed"]
+"""With a method: the columns that tell readings of one run apart from those of others."""
 SEEDS_OF_A_MIDDLE = 3
 """From which on one curve of a method is drawn strong."""
 BAR = 0.9
@@ -33,7 +35,8 @@ BAR = 0.9
 def drawn_with(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows with the method in whose place each is drawn, `owner`, and what it reads before the last stage, `kind`.
 
-    `kind` is empty for the methods themselves, and for readings of a method that has not been finished.
+    `kind` is empty for the methods themselves, and for readings of a method that has not been finished. Where
+    there are more kinds than markers, stages lose their names and are told by their number.
     """
     final = rows[rows["final"]]
     methods = set(final["method"])
@@ -49,7 +52,14 @@ def drawn_with(rows: pd.DataFrame) -> pd.DataFrame:
         return (*with_teacher, name) if not method and len(with_teacher) == 1 else (name, "")
 
     places = [place(name) for name in rows["method"]]
-    return rows.assign(owner=[owner for owner, _ in places], kind=[kind for _, kind in places])
+    rows = rows.assign(owner=[owner for owner, _ in places], kind=[kind for _, kind in places])
+    if rows.loc[rows["kind"] != "", "kind"].nunique() <= len(MARKERS):
+        return rows
+    stages = rows[(rows["kind"] != "") & (rows["kind"] != "teacher")]
+    numbers = stages.groupby(["owner", *RUN], dropna=False)["optimizer_steps"].rank(method="dense")
+    return rows.assign(
+        kind=rows["kind"].where(~rows.index.isin(stages.index), "stage " + numbers.astype("Int64").astype(str))
+    )
 
 
 def markers_of(rows: pd.DataFrame) -> dict[str, str]:
