@@ -220,7 +220,7 @@ def test_unequal_budgets_and_options_are_told(tmp_path: Path) -> None:
     write_result(tmp_path, "bptt", ["bptt"], 0, 2, reading("rollout", 0.2), conditions="b", recipe="s")
     budgets, options = unequal_conditions(read_results(tmp_path))
     assert budgets.startswith("fabricated at 128: the runs had unequal budgets, data or evaluations")
-    assert options.startswith("fabricated: the seeds of bptt had unequal options in stage bptt")
+    assert options.startswith("fabricated at 128: the seeds of bptt had unequal options in stage bptt")
 
 
 def test_several_folders_are_not_compared_into_the_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

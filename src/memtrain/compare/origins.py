@@ -38,11 +38,17 @@ def unequal_conditions(results: Iterable[Mapping[str, Any]]) -> Iterator[str]:
             recipes.setdefault((*place, result["method"], result["stage"]), set()).add(result["recipe"])
     for (experiment, difficulty), found in conditions.items():
         if len(found) > 1:
-            where = experiment if difficulty is None else f"{experiment} at {difficulty:g}"
+            where = place_name(experiment, difficulty)
             yield f"{where}: the runs had unequal budgets, data or evaluations; nothing follows from comparing them."
-    for (experiment, _, method, stage), found in recipes.items():
+    for (experiment, difficulty, method, stage), found in recipes.items():
         if len(found) > 1:
-            yield f"{experiment}: the seeds of {method} had unequal options in stage {stage}; remove those of one kind."
+            where = place_name(experiment, difficulty)
+            yield f"{where}: the seeds of {method} had unequal options in stage {stage}; remove those of one kind."
+
+
+def place_name(experiment: str, difficulty: float | None) -> str:
+    """An experiment, and its difficulty where it has one."""
+    return experiment if difficulty is None else f"{experiment} at {difficulty:g}"
 
 
 def differences(found: Origins) -> Iterator[str]:
