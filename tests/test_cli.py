@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -113,10 +114,31 @@ def test_predict_writes_each_test_sample_and_agrees_with_test(chain: Path, tmp_p
     assert main(["test", *words, f"--trainer.default_root_dir={tmp_path}"]) == 0
     samples = list(csv.DictReader((tmp_path / "predictions.csv").open()))
     assert [int(row["index"]) for row in samples] == list(range(16))
-    tested = next(csv.DictReader((tmp_path / "metrics.csv").open()))
+    tested = next(csv.DictReader((tmp_path / "test.csv").open()))
     for metric in ("loss", "accuracy"):
         mean = sum(float(row[metric]) for row in samples) / 16
         assert mean == pytest.approx(float(tested[f"test/rollout/{metric}"]), rel=1e-5)
+
+
+def test_reading_a_checkpoint_leaves_the_metrics_of_its_training(chain: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "dmt"
+    shutil.copytree(chain / "dmt", folder)
+    trained = (folder / "metrics.csv").read_bytes()
+    checkpoint = f"--ckpt_path={folder / 'checkpoints' / 'last.ckpt'}"
+    for command in ("validate", "test"):
+        words = ["--config", str(folder / "config.yaml"), f"--trainer.default_root_dir={folder}", checkpoint]
+        assert main([command, *words]) == 0
+        assert (folder / f"{command}.csv").is_file()
+    assert (folder / "metrics.csv").read_bytes() == trained
+
+
+def test_loggers_of_ones_own_stand_beside_the_table_and_leave_checkpoints_where_they_are(tmp_path: Path) -> None:
+    logger = "--trainer.logger={class_path: lightning.pytorch.loggers.CSVLogger, init_args: {save_dir: %s}}"
+    words = [*arguments("fit", "bptt", "retrieval", directory=tmp_path / "run"), logger % (tmp_path / "own")]
+    assert main([*words, "--trainer.max_steps=1"]) == 0
+    assert main([*words, "--trainer.max_steps=2", "--ckpt_path=last"]) == 0
+    assert (tmp_path / "run" / "metrics.csv").is_file()
+    assert list((tmp_path / "own").rglob("metrics.csv"))
 
 
 @pytest.mark.parametrize("words", [["dance"], ["run"], ["run", "x.yaml", "--job", "2"], ["generate", "--prompt", "1"]])

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from memtrain.cli import main
-from memtrain.data import ENDLESS, Retrieval, SequenceDataset
+from memtrain.data import ENDLESS, Retrieval, SequenceDataModule, SequenceDataset
 from memtrain.data.blocks import Rows, Split
 from memtrain.networks.cells import Cell, MLPCell
 
@@ -69,6 +69,80 @@ def test_a_cell_that_does_not_work_is_refused_before_the_teacher_is_trained(
     assert main(["run", EXPERIMENT, "--output", str(tmp_path / "new"), *change]) == 1
     assert sentence in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
+
+
+class Active(MLPCell):
+    """Its option is a class, which no checkpoint may hold."""
+
+    def __init__(
+        self,
+        width: int,
+        memory_tokens: int,
+        memory_normalization: str,
+        activation: type[torch.nn.Module] = torch.nn.GELU,
+    ) -> None:
+        super().__init__(width, memory_tokens, memory_normalization)  # type: ignore[arg-type]
+
+
+class Seedless(Retrieval):
+    def __init__(self, length: int = 8, batch_size: int = 4, evaluation_samples: int = 8) -> None:
+        super().__init__(length=length, batch_size=batch_size, evaluation_samples=evaluation_samples)
+
+
+class Shapeless(SequenceDataModule):
+    """A data set that says nothing of its modality."""
+
+    @property
+    def vocabulary_size(self) -> int:
+        return 8
+
+    @property
+    def sequence_length(self) -> int:
+        return 8
+
+    def build_dataset(self, split: Split) -> SequenceDataset:
+        raise NotImplementedError
+
+    def reference_lines(self) -> dict[str, float]:
+        return {}
+
+    def encode_prompt(self, prompt: str) -> Tensor:
+        raise NotImplementedError
+
+    def render(self, tokens: Tensor) -> list[str]:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (
+            [f"network.cell.class_path={__name__}.Active"],
+            "Active.activation is <class 'torch.nn.modules.activation.GELU'>",
+        ),
+        ([f"data.class_path={__name__}.Seedless"], "Seedless has no option seed, which seed_everything sets; take it"),
+        (["stages.dmt.model.init_args={label_stride: 9, rollout_length: 4}"], "stages.dmt: "),
+        (
+            ["stages.dmt.model.init_args={micro_batches: 3}"],
+            "stages.dmt: model.micro_batches is 3, but data.batch_size is 4",
+        ),
+        (["stages.bptt.model.init_args={truncation: 8, trajectory: picard}"], "stages.bptt: "),
+    ],
+)
+def test_what_would_be_found_out_after_a_training_is_refused_before_it(
+    change: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changes = [word for entry in [*change, "network.cell.init_args={}"] for word in ("--set", entry)]
+    assert main(["run", EXPERIMENT, "--output", str(tmp_path / "new"), *changes]) == 1
+    said = capsys.readouterr().err
+    assert sentence in said
+    assert len(said.splitlines()) == 1
+    assert not (tmp_path / "new").exists()
+
+
+def test_data_without_a_modality_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"Shapeless has no modality; set it in the class"):
+        Shapeless()
 
 
 def test_a_cell_without_type_hints_is_trained_in_all_stages_and_a_changed_one_is_noticed(

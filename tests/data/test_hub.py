@@ -49,6 +49,15 @@ def test_images_of_the_hub_become_splits(monkeypatch: pytest.MonkeyPatch, cache_
         data.prepare_data()
 
 
+def test_a_column_of_the_hub_that_holds_no_images_is_refused(
+    monkeypatch: pytest.MonkeyPatch, cache_folder: str
+) -> None:
+    monkeypatch.setattr(images, "hub_splits", lambda path: {"train": [{"image": Image.new("L", (4, 4)), "label": 3}]})
+    data = RasterDataModule(path="someone/digits", column="label", cache_folder=cache_folder)
+    with pytest.raises(ValueError, match=r"data\.column is 'label', but in someone/digits it holds a int, not images"):
+        data.prepare_data()
+
+
 def test_a_name_that_the_hub_refuses_is_reported_in_one_sentence(
     monkeypatch: pytest.MonkeyPatch, cache_folder: str
 ) -> None:

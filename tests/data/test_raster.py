@@ -96,6 +96,11 @@ def test_crops_run_across_the_borders_of_images(idx_folder: Path, cache_folder: 
     assert data.reference_lines()["unigram_entropy"] == pytest.approx(np.log(5))
 
 
+def test_greys_of_16_bits_keep_their_share_of_full_brightness() -> None:
+    image = Image.fromarray(np.array([[0, 1000], [30000, 65535]], np.uint16))
+    assert to_levels(image, 2, 256, 0.0, False).tolist() == [0, 4, 117, 255]  # 1000 / 257 = 3.9, 30000 / 257 = 116.7
+
+
 def test_grey_levels_worked_by_hand() -> None:
     image = Image.fromarray(np.array([[0, 255], [128, 60]], np.uint8))
     # brightness 0, 1, 0.502, 0.235 times 3, rounded

@@ -36,6 +36,13 @@ def test_set_changes_entries_at_any_depth() -> None:
     assert configuration["model"]["init_args"]["learning_rate"] == 1e-4
 
 
+@pytest.mark.parametrize("entry", ["trainer", "stages.smt.trainer", "stages.smt.data", "stages.smt.model.init_args"])
+def test_a_mapping_whose_lines_are_commented_out_is_empty(entry: str) -> None:
+    experiment, emptied = read_experiment(FILE, [f"{entry}={{}}"]), read_experiment(FILE, [f"{entry}=null"])
+    assert emptied == experiment
+    assert plan_stages(emptied, list_runs(emptied)[0], {})
+
+
 def test_a_change_at_one_place_is_none_at_another_that_is_its_alias(tmp_path: Path) -> None:
     content = yaml.safe_load(FILE.read_text())
     content["stages"]["again"] = content["stages"]["bptt"]  # dumped as an anchor and its alias
@@ -107,6 +114,10 @@ def test_methods_and_seeds_can_be_picked() -> None:
         ("stages.smt.data={evaluation_samples: 8}", "stages.smt.data.evaluation_samples is set by the runner"),
         ("trainer.max_steps=8", "trainer.max_steps is set by the runner; set budget.steps"),
         ("stages.dmt.trainer.max_steps=8", "stages.dmt.trainer.max_steps is set by the runner"),
+        ("trainer.default_root_dir=x", "trainer.default_root_dir is set by the runner; give --output"),
+        ("stages.dmt.trainer.enable_checkpointing=false", "stages.dmt.trainer.enable_checkpointing is false"),
+        ("trainer.fast_dev_run=true", "trainer.fast_dev_run keeps no checkpoint"),
+        ("data=null", "data is empty, but an experiment needs it"),
         ("methods={late: [dmt]}", "methods.late begins with dmt, but DMT needs a trained network"),
         ("stages.smt.model.init_args.freeze_teacher=true", "methods.smt_dmt begins with smt, whose freeze_teacher"),
         ("name.first=x", "name is 'tiny'"),

@@ -32,6 +32,16 @@ def test_a_diverged_trial_is_written_down_and_never_chosen(tmp_path: Path) -> No
     assert [row["chosen"] for row in rows] == ["False", "True", "False"]
 
 
+def test_a_method_without_an_rnn_is_tuned_by_its_teacher(tmp_path: Path) -> None:
+    grid = "grid={learning_rates: {teach: [1e-3, 3e-3]}, seeds: [9]}"
+    stage = "stages.teacher={model: {class_path: memtrain.training.TeacherModule}}"
+    experiment = read_experiment(FILE, [stage, "methods={teach: [teacher]}", grid])
+    for trial, loss in zip([run for run in list_runs(experiment) if run.rates], (0.7, 0.5), strict=True):
+        metrics = {"teacher/loss": loss, "teacher/accuracy": 0.9}
+        write_json(tmp_path / trial.folder / "teacher" / "result.json", {"evaluations": [{"metrics": metrics}]})
+    assert rates_of(experiment, Run("teach", 8, 0), tmp_path) == {"teacher": 3e-3}
+
+
 def test_where_each_trial_has_diverged_none_is_chosen(tmp_path: Path) -> None:
     experiment = read_experiment(FILE, ["grid={learning_rates: {bptt: [1, 0.3]}, seeds: [9]}"], methods=["bptt"])
     for trial in list_runs(experiment):

@@ -50,6 +50,12 @@ def test_a_seed_gives_the_same_tokens() -> None:
     assert torch.equal(first, second)
 
 
+def test_the_lowest_temperature_takes_the_likeliest_token() -> None:
+    tokens = [generate_tokens(counting_rnn(2.0), torch.tensor([[0, 2]]), 5, value) for value in (0, 1e-45, 1e-300)]
+    assert torch.equal(tokens[0], tokens[1])
+    assert torch.equal(tokens[0], tokens[2])
+
+
 def test_a_negative_temperature_is_refused() -> None:
     with pytest.raises(ValueError, match=r"temperature is -1.0, but must be at least 0"):
         generate_tokens(counting_rnn(2.0), torch.zeros(1, 1, dtype=torch.long), 2, temperature=-1.0)

@@ -153,8 +153,9 @@ def test_detached_or_not_the_forced_states_are_the_same(batch, make_trainer, gra
 
 
 def test_iterations_residual_and_fallback_are_logged(make_trainer):
-    _, module = loss_curve(make_trainer, BPTTModule, 2, trajectory="newton", newton=EXACT)
+    _, module = loss_curve(make_trainer, BPTTModule, 2, trajectory="newton", newton=replace(EXACT, exponent=True))
     logged = module.trainer.logged_metrics
+    assert logged["train/newton_exponent"].isfinite()
     assert 1 <= logged["train/newton_iterations"] <= 7
     assert logged["train/newton_residual"] <= 1e-12
     assert logged["train/newton_fallback"] == 0

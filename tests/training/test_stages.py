@@ -224,6 +224,7 @@ def test_options_of_the_cell_that_differ_from_the_source_are_refused_even_where_
     ("options", "sentence"),
     [
         ({"max_steps": -1}, "trainer.max_steps is -1"),
+        ({"precision": "bf16-true"}, "trainer.precision is bf16-true, .* set it to bf16-mixed"),
         ({"gradient_clip_val": 0.1}, "gradient_clip_val is 0.1, .* set model.clip instead"),
         ({"accumulate_grad_batches": 2}, "accumulate_grad_batches is 2, .* instead set model.micro_batches"),
     ],
@@ -231,6 +232,11 @@ def test_options_of_the_cell_that_differ_from_the_source_are_refused_even_where_
 def test_trainer_options_that_break_a_stage_are_refused(options, sentence, train):
     with pytest.raises(ValueError, match=sentence):
         train(make(SMTModule), "smt", **options)
+
+
+def test_a_negative_clip_which_would_turn_gradients_round_is_refused():
+    with pytest.raises(ValueError, match=r"clip is -1.0, but must be at least 0; 0 switches clipping off"):
+        make(SMTModule, clip=-1.0)
 
 
 def test_dmt_from_a_teacher_without_an_rnn_is_refused(train):

@@ -42,7 +42,10 @@ class MemoryGeometry(Callback):
             colours["label"] = labels
         table = torch.stack(list(colours.values()), dim=-1).flatten(0, 1)[: self.points]
         on_device = SequenceBatch(*(tensor.to(pl_module.device) for tensor in batch))
+        trains = pl_module.training
+        pl_module.eval()  # a cell may have dropout
         result = predictions(pl_module.teacher, pl_module.rnn, on_device, everywhere=True)
+        pl_module.train(trains)
         for name, memories in (("teacher", result.memories), ("rollout", result.states)):
             if memories is not None:
                 writer.add_embedding(

@@ -96,6 +96,8 @@ class SequenceDataModule(LightningDataModule, ABC):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        if not hasattr(self, "modality"):
+            raise ValueError(f"{type(self).__name__} has no modality; set it in the class to symbols, text or image.")
         self.save_hyperparameters(logger=False)
         require_at_least("batch_size", batch_size, 1, example=32)
         require_at_least("evaluation_samples", evaluation_samples, 1, example=1024)

@@ -143,6 +143,11 @@ def _hub(path: str, column: str) -> Iterator[LabelledImage]:
     for name, rows in hub_splits(path).items():
         for number, row in enumerate(rows):
             require_column(row, column, path)
+            if not isinstance(row[column], Image.Image):
+                raise ValueError(
+                    f"data.column is {column!r}, but in {path} it holds a {type(row[column]).__name__}, not images; "
+                    f"choose a column of images among {', '.join(sorted(row))}."
+                )
             yield LabelledImage(split_of(name), f"{name}/{number}", row[column])
 
 
@@ -159,7 +164,7 @@ def to_levels(image: Image.Image, image_size: int, levels: int, threshold: float
     """Turn an image into rows of grey levels.
 
     Args:
-        image: any size and mode; transparency is laid on white.
+        image: any size and mode; transparency is laid on white, 16-bit greys keep their share of full brightness.
         image_size: height and width of the result; other sizes are averaged over areas, not cut.
         levels: number of grey levels; 256 keeps 8-bit values as they are.
         threshold: share of full brightness below which a pixel becomes 0, after `invert`.
@@ -171,6 +176,8 @@ def to_levels(image: Image.Image, image_size: int, levels: int, threshold: float
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    if image.mode.startswith("I"):  # convert would cut at 255 what has 16 bits
+        image = Image.fromarray((np.asarray(image, dtype=np.float64).clip(0, 65535) / 257).round().astype(np.uint8))
     image = image.convert("L")
     if image.size != (image_size, image_size):
         image = image.resize((image_size, image_size), Image.Resampling.BOX)

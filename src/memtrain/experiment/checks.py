@@ -104,7 +104,7 @@ def check_grid(experiment: Experiment, grid: Grid) -> None:
 
 def check_source(method: str, stage: str, model: dict) -> None:
     """Refuse a method that begins with a stage that has nothing to begin from."""
-    options = model.get("init_args") or {}
+    options = model.get("init_args", {})
     if options.get("init_from") is not None:
         return
     if str(model.get("class_path")).rpartition(".")[2] == "DMTModule":
@@ -119,7 +119,7 @@ def check_source(method: str, stage: str, model: dict) -> None:
 
 def check_overwritten(experiment: Experiment) -> None:
     """Refuse options that the runner would replace without a word."""
-    options = experiment.data.get("init_args") or {}
+    options = experiment.data.get("init_args", {})
     if experiment.difficulty is not None and experiment.difficulty.key in options:
         key = experiment.difficulty.key
         raise ValueError(f"data.init_args.{key} is what difficulty varies; set difficulty.values instead.")
@@ -133,9 +133,19 @@ def check_overwritten(experiment: Experiment) -> None:
     for name, trainer in trainers.items():
         if "max_steps" in trainer:
             raise ValueError(f"{name}.max_steps is set by the runner; set budget.steps or budget.seconds instead.")
+        if trainer.get("default_root_dir") is not None:
+            raise ValueError(f"{name}.default_root_dir is set by the runner; give --output instead.")
+        if trainer.get("enable_checkpointing") is False:
+            raise ValueError(
+                f"{name}.enable_checkpointing is false, but results are read from checkpoints; leave it out."
+            )
+        if trainer.get("fast_dev_run"):
+            raise ValueError(
+                f"{name}.fast_dev_run keeps no checkpoint to read results from; set budget.steps to 1 instead."
+            )
     for method, stages in experiment.methods.items():
         for before, name in itertools.pairwise(stages):
-            if (experiment.stages[name].model.get("init_args") or {}).get("init_from") is not None:
+            if experiment.stages[name].model.get("init_args", {}).get("init_from") is not None:
                 raise ValueError(
                     f"stages.{name}.model.init_args.init_from is given, but methods.{method} has it continue {before}; "
                     f"leave init_from out, or begin the method with {name}."

@@ -5,7 +5,7 @@ import inspect
 import itertools
 import json
 import pydoc
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,8 +16,8 @@ from jsonargparse import ArgumentError
 from memtrain.data import SequenceDataModule
 from memtrain.experiment.specification import Experiment, Number
 from memtrain.fit import resolve
-from memtrain.networks import RNN, NetworkOptions
 from memtrain.parsing import SentenceParser, sentence
+from memtrain.training import MemoryModule
 
 Rates = Mapping[str, float]
 """Learning rates by stage; a stage that is not in it keeps the file's."""
@@ -165,22 +165,39 @@ def own_code(configuration: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def check_networks(plans: Iterable[StagePlan]) -> None:
-    """Build each of the networks once, so that a cell that does not work is refused before anything is trained.
+def check_modules(runs: Iterable[Sequence[StagePlan]]) -> None:
+    """Build each of the stages' modules once, so that one that does not work is refused before anything is trained.
+
+    Args:
+        runs: the stages of each run.
 
     Raises:
         ValueError: saying what is wrong with it.
     """
-    networks = {json.dumps(plan.configuration["model"]["init_args"].get("network")): plan for plan in plans}
     parser = SentenceParser()
-    parser.add_class_arguments(NetworkOptions, "network", fail_untyped=False)
-    for text, plan in networks.items():
-        if text == "null":
-            continue  # that of the stage before
-        try:
-            RNN(parser.instantiate(parser.parse_object({"network": json.loads(text)})).network, 2)
-        except (ArgumentError, ValueError) as error:
-            raise ValueError(f"stages.{plan.name}: {sentence(error)}") from None
+    parser.add_subclass_arguments(MemoryModule, "model", fail_untyped=False)
+    built: set[str] = set()
+    for plans in runs:
+        network: Any = None
+        for plan in plans:
+            model, size = plan.configuration["model"], plan.configuration["data"]["init_args"].get("batch_size")
+            options = {**model["init_args"], "vocabulary_size": 2}
+            network = options["network"] = options.get("network") or network  # null: that of the stage before
+            if options.pop("init_from", None) and network is None:
+                break  # that of a checkpoint
+            text = json.dumps([model["class_path"], options, size], sort_keys=True)
+            if text in built:
+                continue
+            built.add(text)
+            try:
+                module = parser.instantiate(parser.parse_object({"model": {**model, "init_args": options}})).model
+            except (ArgumentError, ValueError) as error:
+                raise ValueError(f"stages.{plan.name}: {sentence(error)}") from None
+            if size is not None and size % module.micro_batches:
+                raise ValueError(
+                    f"stages.{plan.name}: model.micro_batches is {module.micro_batches}, but data.batch_size is "
+                    f"{size}; choose a divisor of it."
+                )
 
 
 def conditions(experiment: Experiment) -> str:

@@ -44,6 +44,7 @@ def read_experiment(
     content = unshared(content)
     for change in changes:
         apply_change(content, change)
+    fill(content)
     parser = SentenceParser()
     parser.add_class_arguments(Experiment)
     try:
@@ -59,6 +60,15 @@ def read_experiment(
         experiment = replace(experiment, seeds=list(seeds))
     check(experiment)
     return experiment
+
+
+def fill(content: Any) -> None:
+    """Put an empty mapping where one has no entry, for example because all of its lines are commented out."""
+    for name, entry in content.items() if isinstance(content, dict) else enumerate(content):
+        if entry is None and name in ("data", "trainer", "init_args"):
+            content[name] = {}
+        elif isinstance(entry, (dict, list)):
+            fill(entry)
 
 
 def select(experiment: Experiment, methods: Sequence[str]) -> Experiment:

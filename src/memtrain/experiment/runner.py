@@ -13,7 +13,7 @@ from rich.console import Console
 from memtrain.experiment.execution import execute, is_done
 from memtrain.experiment.launcher import end_with_launcher, launch
 from memtrain.experiment.measurement import measure
-from memtrain.experiment.plan import Run, check_data, check_networks, list_runs, plan_stages, prepare_data
+from memtrain.experiment.plan import Run, check_data, check_modules, list_runs, plan_stages, prepare_data
 from memtrain.experiment.slurm import require_sbatch, submission, submit, write_script
 from memtrain.experiment.specification import Experiment
 from memtrain.experiment.tuning import rates_of, write_tuning
@@ -142,7 +142,7 @@ def checked_runs(experiment: Experiment) -> tuple[list[tuple[int, Run]], list[tu
     """The tuning runs and those of the comparison with their indices, all options checked."""
     check_data(experiment)
     runs = list(enumerate(list_runs(experiment)))
-    check_networks([plan for _, run in runs for plan in plan_stages(experiment, run, dict(run.rates))])
+    check_modules(plan_stages(experiment, run, dict(run.rates)) for _, run in runs)
     return [(i, run) for i, run in runs if run.rates], [(i, run) for i, run in runs if not run.rates]
 
 

@@ -40,18 +40,20 @@ def chosen_rates(experiment: Experiment, run: Run, directory: Path) -> Rates | N
     trials: dict[tuple[tuple[str, float], ...], list[float]] = {}
     for trial in list_runs(experiment):
         if trial.rates and (trial.method, trial.difficulty) == (run.method, difficulty):
-            loss = reading(experiment, trial, directory)["rollout/loss"]
+            loss = reading(experiment, trial, directory)["loss"]
             trials.setdefault(trial.rates, []).append(math.inf if loss is None else loss)
     best, losses = min(trials.items(), key=lambda trial: sum(trial[1]))
     return dict(best) if math.isfinite(sum(losses)) else None
 
 
 def reading(experiment: Experiment, trial: Run, directory: Path) -> dict[str, float | None]:
-    """The validation metrics at the end of a tuning run; None where one is not finite."""
+    """Validation loss and accuracy at the end of a tuning run, the RNN's if it has one; None where not finite."""
     result = read_json(directory / trial.folder / experiment.methods[trial.method][-1] / "result.json")
     if result is None:
         raise ValueError(f"The tuning run {trial} has no result in {directory / trial.folder} yet; run it first.")
-    return result["evaluations"][0]["metrics"]
+    metrics = result["evaluations"][0]["metrics"]
+    kind = "rollout" if "rollout/loss" in metrics else "teacher"
+    return {name: metrics[f"{kind}/{name}"] for name in ("loss", "accuracy")}
 
 
 def write_tuning(experiment: Experiment, directory: Path) -> None:
@@ -68,8 +70,8 @@ def write_tuning(experiment: Experiment, directory: Path) -> None:
                     "difficulty": trial.difficulty,
                     "seed": trial.seed,
                     "learning_rates": " ".join(f"{stage}={rate:g}" for stage, rate in trial.rates),
-                    "validation_loss": metrics["rollout/loss"],
-                    "validation_accuracy": metrics["rollout/accuracy"],
+                    "validation_loss": metrics["loss"],
+                    "validation_accuracy": metrics["accuracy"],
                     "chosen": dict(trial.rates) == chosen_rates(experiment, compared, directory),
                 }
             )

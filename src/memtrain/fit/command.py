@@ -15,6 +15,7 @@ from lightning.fabric.plugins.environments import SLURMEnvironment
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.loggers import Logger
 
 from memtrain import data, training
 from memtrain.callbacks import Axes, DriftCurve, Hyperparameters, MemoryGeometry, Samples
@@ -125,6 +126,12 @@ class MemtrainCLI(LightningCLI):
                 f"{model.class_path} has no option vocabulary_size, which the data module sets; "
                 "take it in the constructor and pass it on to MemoryModule."
             )
+        for part, base in (("model", "MemoryModule"), ("data", "SequenceDataModule")):
+            if "seed" not in self.settings[part].init_args:
+                raise ValueError(
+                    f"{self.settings[part].class_path} has no option seed, which seed_everything sets; take it in the "
+                    f"constructor and pass it on to {base}."
+                )
         self.check_checkpoint()
         if model.init_args.vocabulary_size is not None:
             raise ValueError(
@@ -208,10 +215,7 @@ class MemtrainCLI(LightningCLI):
         if not self.record:
             return self.checked_trainer(logger=False, enable_checkpointing=False, **kwargs)
         kwargs["plugins"] = [*(options.plugins or []), AtomicCheckpointIO()]
-        if options.logger in (None, True):
-            # The first logger's folder is also where Lightning puts checkpoints and `config.yaml`.
-            timeline = Timeline(self.events or directory, before=self.steps_before())
-            kwargs["logger"] = [MetricsTable(directory), timeline]
+        kwargs["logger"] = self.loggers(options.logger, Path(directory))
         kwargs["callbacks"] = [*(options.callbacks or []), *self.callbacks, *self.records(options, directory)]
         return self.checked_trainer(**kwargs)
 
@@ -235,6 +239,23 @@ class MemtrainCLI(LightningCLI):
         if tasks not in (None, trainer.world_size):
             raise ValueError(f"SLURM has started {tasks} processes, but the trainer has {trainer.world_size}; {remedy}")
         return trainer
+
+    def loggers(self, chosen: Any, directory: Path) -> list[Logger]:
+        """The table of metrics, which every run keeps, then TensorBoard, or the configuration's loggers in its place.
+
+        Args:
+            chosen: trainer.logger.
+            directory: folder of the run.
+        """
+        # The first logger's folder is also where Lightning puts checkpoints and `config.yaml`. What reads a checkpoint
+        # has a table of its own: that of the training stays.
+        reader = None if self.subcommand == "fit" else self.subcommand
+        table = MetricsTable(directory, reader or "metrics")
+        if isinstance(chosen, (list, Logger)):
+            return [table, *(chosen if isinstance(chosen, list) else [chosen])]
+        if chosen is False or reader:
+            return [table]
+        return [table, Timeline(self.events or directory, before=self.steps_before())]
 
     def records(self, options: Namespace, directory: Path) -> list[Callback]:
         """The callbacks that every run has, whatever its configuration lists."""

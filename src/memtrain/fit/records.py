@@ -66,17 +66,18 @@ class LastCheckpoint(ModelCheckpoint):
 
 
 class MetricsTable(Logger):
-    """Logs to `metrics.csv`: one row a logged step, one column a metric, empty where a step has no value.
+    """Logs to a csv file: one row a logged step, one column a metric, empty where a step has no value.
 
     Lightning's CSVLogger deletes the file of the run that it continues; this one keeps it up to the checkpoint.
 
     Args:
         directory: folder of the run.
+        table: the file's name: metrics of a training, validate or test where a checkpoint is read.
     """
 
-    def __init__(self, directory: str | Path) -> None:
+    def __init__(self, directory: str | Path, table: str = "metrics") -> None:
         super().__init__()
-        self.path = Path(directory) / "metrics.csv"
+        self.path = Path(directory) / f"{table}.csv"
         self.rows: list[dict[str, Any]] = []
 
     @property

@@ -102,8 +102,28 @@ def primitive_factory(factory: CellFactory) -> dict[str, Any]:
             parameters = list(inspect.signature(candidate).parameters.values())[3:]  # after the three sizes
             defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
             class_path = f"{candidate.__module__}.{candidate.__qualname__}"
+            for name, value in (defaults | arguments).items():
+                require_primitive(f"{candidate.__name__}.{name}", value)
             return {"class_path": class_path, "init_args": defaults | arguments}
     raise ValueError(
         f"network.cell is {factory!r}, but must be a subclass of memtrain.networks.cells.Cell or a functools.partial "
         "of one with keyword arguments, so that checkpoints can record it."
     )
+
+
+def require_primitive(option: str, value: Any) -> None:
+    """Refuse an option of a cell that no checkpoint can record, as checkpoints hold no objects.
+
+    Raises:
+        ValueError: if it is neither None, a number, a string nor a list or dictionary of such.
+    """
+    if isinstance(value, dict):
+        value = [*value, *value.values()]
+    if isinstance(value, (list, tuple)):
+        for entry in value:
+            require_primitive(option, entry)
+    elif type(value) not in (type(None), bool, int, float, str):
+        raise ValueError(
+            f"{option} is {value!r}, which no checkpoint can record; make the option a number or a string, and look "
+            "up by it what the cell needs."
+        )

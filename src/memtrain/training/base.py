@@ -15,7 +15,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from memtrain.batch import IGNORE_INDEX, SequenceBatch
 from memtrain.checkpoints import Source, load_source
 from memtrain.networks import RNN, NetworkOptions, Teacher
-from memtrain.objectives import masked_mean
+from memtrain.objectives import masked_mean, step_generator
 from memtrain.training.counters import Counters, Stopwatch
 from memtrain.training.divergence import StepLoss
 from memtrain.training.evaluation import Evaluation, predictions
@@ -76,6 +76,8 @@ class MemoryModule(LightningModule, ABC):
         super().__init__()
         if micro_batches < 1:
             raise ValueError(f"micro_batches is {micro_batches}, but must be at least 1.")
+        if clip < 0:
+            raise ValueError(f"clip is {clip}, but must be at least 0; 0 switches clipping off.")
         self.save_hyperparameters()
         self.teacher = self.rnn = None
         self.source: Source | None = load_source(init_from) if init_from else None
@@ -115,6 +117,8 @@ class MemoryModule(LightningModule, ABC):
             ValueError: if the batch cannot be cut into equal micro-batches.
         """
         self.zero_grad()
+        # For dropout in a cell, which takes no generator: a continued run must draw what an uninterrupted one draws.
+        torch.manual_seed(step_generator(self.seed, self.global_step, f"rank {self.global_rank}").initial_seed())
         self.counters.tokens += batch.inputs.numel() * self.world_size
         parts, found = self.split(batch), []
         with self.means_over(batch):
@@ -328,6 +332,11 @@ class MemoryModule(LightningModule, ABC):
         if self.trainer.max_steps < 1:
             raise ValueError(
                 f"trainer.max_steps is {self.trainer.max_steps}, but a stage goes by steps; choose for example 1000."
+            )
+        if self.trainer.precision in ("16-true", "bf16-true"):
+            raise ValueError(
+                f"trainer.precision is {self.trainer.precision}, but positions, norms and small updates need float32 "
+                "weights; set it to bf16-mixed."
             )
         if self.trainer.gradient_clip_val is not None:
             raise ValueError(

@@ -132,7 +132,7 @@ class RolloutModule(MemoryModule):
                 )
             self.rnn.cell.compiled = True
         self.newton_steps = 0
-        self.solved: list[tuple[Tensor, Tensor, Tensor]] = []
+        self.solved: list[dict[str, Tensor]] = []
         if trajectory == "newton" or self.scans_adjoint:
             structured = isinstance(self.rnn.cell, StructuredCell) and self.newton.jacobian != "full"
             if not structured:
@@ -239,15 +239,10 @@ class RolloutModule(MemoryModule):
         self.newton_steps, self.solved = 0, []
         loss = super().training_step(batch, batch_idx)
         if self.solved:
-            iterations, residual, fallback = (torch.stack(values) for values in zip(*self.solved, strict=True))
-            self.log_dict(
-                {
-                    "train/newton_iterations": iterations.mean(),
-                    "train/newton_residual": residual.max(),
-                    "train/newton_fallback": fallback.mean(),
-                },
-                batch_size=len(batch.index),
-            )
+            found = {name: torch.stack([solved[name] for solved in self.solved]) for name in self.solved[0]}
+            worst = found.pop("residual").max()
+            means = {f"train/newton_{name}": values.mean() for name, values in found.items()}
+            self.log_dict(means | {"train/newton_residual": worst}, batch_size=len(batch.index))
         return loss
 
     def _note(self, rolled: Trajectory) -> None:
@@ -255,7 +250,13 @@ class RolloutModule(MemoryModule):
         if rolled.iterations is None or rolled.fallback is None or rolled.residual is None:
             return
         self.newton_steps = max(self.newton_steps, rolled.sequential_steps)
-        found = rolled.iterations.float().mean(), rolled.residual.max(), (rolled.fallback > 0).float().mean()
+        found = {
+            "iterations": rolled.iterations.float().mean(),
+            "residual": rolled.residual.max(),
+            "fallback": (rolled.fallback > 0).float().mean(),
+        }
+        if rolled.exponent is not None:
+            found["exponent"] = rolled.exponent.mean()
         self.solved.append(found)
 
     def readout_loss(self, batch: SequenceBatch, rollout: Rollout, detach: bool) -> Tensor:

@@ -41,7 +41,7 @@ class NewtonOptions:
         alpha: teacher forcing: the cell is fed `(1 - alpha) h + alpha m` with the teacher's memories m, in [0, 1]; the
             Jacobian shrinks by `1 - alpha`, so that even chaotic cells are solved. 1: SMT's inputs; 0: the rollout.
         scan: loop, chunked or blelloch: how the linear recurrences are solved (see `memtrain.trajectory.scan`).
-        exponent: also return the largest Lyapunov exponent, which takes T cheap sequential steps.
+        exponent: also give the largest Lyapunov exponent, which takes T cheap sequential steps; stages log it.
     """
 
     jacobian: Jacobian = "auto"
