@@ -15,6 +15,7 @@ FOLDER = Path(__file__).parents[2] / "experiments"
 FILES = [file for file in sorted(FOLDER.glob("*/experiment.yaml")) if "measurement" in yaml.safe_load(file.read_text())]
 TINY = {
     "newton_iterations": {"lengths": [4, 8], "scales": [1], "cells": {"para_lstm": 4, "gru": 4}, "batch": 2},
+    "gradient_profiles": {"lengths": [4, 8], "sequences": 2},
     "exponent_along_training": {"steps": 3, "length": 8, "width": 8, "batch_size": 2, "readings": 1},
 }
 OF_RUNS = {"length_generalisation"}

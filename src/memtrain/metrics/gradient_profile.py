@@ -17,7 +17,8 @@ class GradientProfile:
     Attributes:
         embedding: `||d CE(y_{T-1}) / d embedding(x_t)||`, `[T]`.
         memory: `||dL / dm_t||`, `[T]`. For the RNN L is the same CE(y_{T-1}), at the rollout's end. For the
-            teacher it is that of `D(m_t, x_{t+1} .. x_{T-1})`, for each t by itself: flat by construction.
+            teacher it is that of `D(m_t, x_{t+1} .. x_{T-1})`, for each t by itself: as deep at every t, and smaller
+            with more inputs after t, among which the decoder's attention is shared.
     """
 
     embedding: Tensor
@@ -66,15 +67,15 @@ def teacher_gradient_profile(teacher: Teacher, inputs: Tensor, targets: Tensor) 
         loss = cross_entropy(teacher.read(memory[:, 0]), last).sum()
         (of_embeddings,) = torch.autograd.grad(loss, embeddings)
 
-        memories = teacher.encode(inputs, torch.arange(inputs.shape[1], device=inputs.device)).detach().requires_grad_()
-        losses = torch.zeros((), device=inputs.device)
-        for t, memory in enumerate(memories.unbind(1)):
+        memories = teacher.encode(inputs, torch.arange(length, device=inputs.device)).detach()
+        of_memories: list[Tensor] = []
+        for t, memory in enumerate(memories.unbind(1)):  # at once they would take O(T^2) of memory
+            memory = memory.requires_grad_()
             future = teacher.embedding(inputs[:, t + 1 :])
             at_end = torch.tensor([length - 1 - t], device=inputs.device)
             logits = teacher.decoder(memory, future, at_end)
-            losses = losses + cross_entropy(logits.squeeze(1), last).sum()
-        (of_memories,) = torch.autograd.grad(losses, memories)
-    return GradientProfile(_norms(of_embeddings.unsqueeze(2)), _norms(of_memories))
+            of_memories += torch.autograd.grad(cross_entropy(logits.squeeze(1), last).sum(), memory)
+    return GradientProfile(_norms(of_embeddings.unsqueeze(2)), _norms(torch.stack(of_memories, dim=1)))
 
 
 def _with_last_target(inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:

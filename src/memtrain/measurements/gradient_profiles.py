@@ -1,0 +1,96 @@
+"""How strongly the last prediction pulls on what lies far back: through the RNN, and through encoder and decoder."""
+
+import itertools
+from typing import Any, Literal
+
+import matplotlib
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from memtrain.batch import SequenceBatch
+from memtrain.compare.style import COLOURS, GREY, STYLE
+from memtrain.data import Retrieval
+from memtrain.metrics import GradientProfile, rnn_gradient_profile, teacher_gradient_profile
+from memtrain.networks import RNN, NetworkOptions, Teacher
+
+Route = Literal["rnn", "teacher"]
+LINES: dict[Route, str] = {"rnn": "-", "teacher": "--"}
+PANELS = {
+    "embedding": r"$\|\partial\,\mathrm{CE}(y_{T-1})\,/\,\partial\,\mathrm{embedding}(x_t)\|$",
+    "memory": r"$\|\partial\,\mathrm{CE}(y_{T-1})\,/\,\partial\,m_t\|$",
+}
+
+
+def gradient_profiles(
+    networks: dict[str, NetworkOptions], lengths: list[int], seeds: list[int], symbols: int = 8, sequences: int = 8
+) -> tuple[list[dict[str, Any]], Figure]:
+    """Gradient norms of untrained networks on retrieval, whose only target is the last one, on one thread.
+
+    Args:
+        networks: sizes and switches of each RNN and its teacher.
+        lengths: timesteps of a sequence, T.
+        seeds: of weights.
+        symbols: of retrieval.
+        sequences: over which norms are averaged; the same for all seeds.
+
+    Returns:
+        A row for each network, route (`rnn`: BPTT's, `teacher`: SMT's), seed, length and distance T-1-t, which goes by
+        powers of two and ends at the first input: `embedding` and `memory` of the `GradientProfile` at t.
+    """
+    torch.set_num_threads(1)
+    rows = []
+    for length, (name, options), seed in itertools.product(lengths, networks.items(), seeds):
+        data = Retrieval(length, symbols, evaluation_samples=sequences)
+        batch = data.dataset("test").__getitems__(range(sequences))
+        for route in LINES:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                profile = profile_of(route, options, data.vocabulary_size, batch)
+            for distance in distances(length):
+                t = length - 1 - distance
+                rows.append(
+                    {"network": name, "route": route, "seed": seed, "length": length, "distance": distance}
+                    | {"embedding": profile.embedding[t].item(), "memory": profile.memory[t].item()}
+                )
+    return rows, draw(pd.DataFrame(rows))
+
+
+def profile_of(route: Route, options: NetworkOptions, vocabulary_size: int, batch: SequenceBatch) -> GradientProfile:
+    """The profile of a new network, by one of the two routes."""
+    if route == "rnn":
+        return rnn_gradient_profile(RNN(options, vocabulary_size), batch.inputs, batch.targets)
+    return teacher_gradient_profile(Teacher(options, vocabulary_size), batch.inputs, batch.targets)
+
+
+def distances(length: int) -> list[int]:
+    """0, 1, 2, 4 and so on, and the largest there is."""
+    powers = itertools.takewhile(lambda distance: distance < length - 1, (2**power for power in itertools.count()))
+    return sorted({0, *powers, length - 1})
+
+
+def draw(rows: pd.DataFrame) -> Figure:
+    """Norms against distance at the largest length, one panel each: a line a network and route, the mean over seeds
+    between the smallest and the largest; norms that are 0 in float32 are left out.
+    """
+    longest = rows[rows["length"] == rows["length"].max()]
+    colours = dict(zip(rows["network"].unique(), COLOURS, strict=False))
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(9.2, 4), layout="constrained")
+        for axes, (column, label) in zip(figure.subplots(1, 2, sharey=True), PANELS.items(), strict=True):
+            for (network, route), own in longest.groupby(["network", "route"], sort=False):
+                seeds = own[own[column] > 0].groupby("distance")[column].agg(["mean", "min", "max"])
+                axes.plot(seeds.index, seeds["mean"], LINES[route], color=colours[network], marker="o", markersize=3)
+                axes.fill_between(seeds.index, seeds["min"], seeds["max"], color=colours[network], alpha=0.15, lw=0)
+            axes.set_xscale("symlog", base=2, linthresh=1)
+            axes.set(yscale="log", xlabel="timesteps back from the last, T-1-t", title=label)
+            axes.set_xticks(longest["distance"].unique(), longest["distance"].unique())
+        axes.yaxis.set_tick_params(labelleft=True)
+        handles = [Line2D([], [], color=colour, label=network) for network, colour in colours.items()]
+        handles += [
+            Line2D([], [], color=GREY, label="through the RNN (BPTT)"),
+            Line2D([], [], color=GREY, linestyle="--", label="through encoder and decoder (SMT)"),
+        ]
+        figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+    return figure
