@@ -3,6 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
+from memtrain.compare import read_results, to_rows
 from memtrain.files import write_json
 
 ACCURACIES = {
@@ -19,7 +22,7 @@ def write_result(
     """A finished stage, of 100 steps and 10 seconds, with two validations."""
     stage = stages[position]
     folder = directory / method / "128" / str(seed) / stage
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     result = {
         "fingerprint": "f",
         "experiment": "fabricated",
@@ -80,3 +83,8 @@ def write_points(folder: Path, points: list[tuple[int, float, int, float | str, 
     """A stage's `metrics.csv` of a training step and validation points: tokens, seconds, FLOPs, accuracy, loss."""
     rows = [f"{step},{','.join(map(str, point))}" for step, point in enumerate(points)]
     (folder / "metrics.csv").write_text("\n".join([COLUMNS, "0,,,,,", *rows]) + "\n")
+
+
+def table_of(*folders: Path) -> pd.DataFrame:
+    """The rows that `compare` makes of result folders."""
+    return to_rows(read_results(folders))

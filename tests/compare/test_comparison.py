@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from fabricated import ACCURACIES, fabricate, reading, write_result
+from fabricated import ACCURACIES, fabricate, reading, table_of, write_result
 from PIL import Image
 
 from memtrain.cli import main
-from memtrain.compare import COLUMNS, read_rows, summarise, verdict
+from memtrain.compare import COLUMNS, read_results, summarise, to_rows, verdict
 from memtrain.compare.comparison import next_commands
 from memtrain.compare.origins import differences, origins, unequal_conditions
-from memtrain.compare.rows import read_results, read_unfinished
+from memtrain.compare.rows import read_unfinished
 from memtrain.compare.verdict import idle_teachers, ranked, unlike_sizes
 from memtrain.files import write_json
 
@@ -22,7 +22,7 @@ NONE = pd.DataFrame(columns=["experiment", "method", "difficulty", "seed"])
 
 
 def test_teacher_and_smt_are_read_at_the_end_of_their_stage_at_its_cost(tmp_path: Path) -> None:
-    rows = read_rows([fabricate(tmp_path, seeds=1)])
+    rows = table_of(fabricate(tmp_path, seeds=1))
     own = rows[rows["evaluation_difficulty"] == 128].set_index("method")
     assert own["accuracy"].to_dict() == {name: values[0] for name, values in ACCURACIES.items()}
     assert own["train_seconds"].to_dict() == {"teacher": 10, "smt": 10, "smt_dmt": 20, "bptt": 10}
@@ -37,14 +37,14 @@ def test_the_teacher_is_read_where_the_last_stage_that_trains_it_ends(tmp_path: 
     for position, (accuracy, trains) in enumerate(((0.5, True), (1.0, True), (1.0, False))):
         metrics = reading("teacher", accuracy) | reading("rollout", 0.1 * position)
         write_result(tmp_path, "smt_dmt", stages, position, 0, metrics, trains_teacher=trains)
-    rows = read_rows([tmp_path])
+    rows = table_of(tmp_path)
     own = rows[rows["evaluation_difficulty"] == 128].set_index("method")
     assert (own.loc["teacher", "accuracy"], own.loc["teacher", "train_seconds"]) == (1.0, 20)
     assert set(own.index) == {"teacher", "short", "short_smt", "smt_dmt"}
 
 
 def test_the_summary_has_mean_and_range_over_seeds_at_the_training_difficulty(tmp_path: Path) -> None:
-    summary = {entry["method"]: entry for entry in summarise(read_rows([fabricate(tmp_path)]))}
+    summary = {entry["method"]: entry for entry in summarise(table_of(fabricate(tmp_path)))}
     assert set(summary) == set(ACCURACIES)
     assert summary["smt_dmt"] == {
         "experiment": "fabricated",
@@ -60,7 +60,7 @@ def test_the_summary_has_mean_and_range_over_seeds_at_the_training_difficulty(tm
 
 
 def test_the_verdict_names_who_is_ahead_at_each_difficulty(tmp_path: Path) -> None:
-    said = verdict(read_rows([fabricate(tmp_path)]), NONE).splitlines()
+    said = verdict(table_of(fabricate(tmp_path)), NONE).splitlines()
     assert len(said) == 2  # two methods, at the training length and at twice that
     spread = 100 * (statistics.stdev(ACCURACIES["smt_dmt"]) + statistics.stdev(ACCURACIES["bptt"]))
     assert said[0] == (f"length 128: smt_dmt (accuracy 97.0 %) is ahead of bptt (12.5 %; spread {spread:.1f} %).")
@@ -71,7 +71,7 @@ def verdict_of(first: list[float], second: list[float], tmp_path: Path) -> str:
     for method, values in (("first", first), ("second", second)):
         for seed, accuracy in enumerate(values):
             write_result(tmp_path, method, ["bptt"], 0, seed, reading("rollout", accuracy))
-    return verdict(read_rows([tmp_path]), NONE).splitlines()[0]
+    return verdict(table_of(tmp_path), NONE).splitlines()[0]
 
 
 def test_two_seeds_decide_nothing(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_a_method_with_too_few_seeds_stays_out_of_what_the_others_decide(tmp_pat
     for method, values in (("first", [0.9, 0.9, 0.9]), ("second", [0.5, 0.5, 0.5]), ("third", [1.0])):
         for seed, accuracy in enumerate(values):
             write_result(tmp_path, method, ["bptt"], 0, seed, reading("rollout", accuracy))
-    said = [line for line in verdict(read_rows([tmp_path]), NONE).splitlines() if line.startswith("length 128: ")]
+    said = [line for line in verdict(table_of(tmp_path), NONE).splitlines() if line.startswith("length 128: ")]
     assert said == [
         "length 128: first (accuracy 90.0 %) is ahead of second (50.0 %; spread 0.0 %).",
         "length 128: undecided with fewer than 3 seeds (accuracy; seeds): third (100.0 %; 1).",
@@ -112,7 +112,7 @@ def test_without_chance_the_lower_loss_is_ahead(tmp_path: Path) -> None:
             evaluations = [{"difficulty": None, "split": "test", "metrics": metrics, "reference_lines": lines}]
             nothing = {"difficulty": None, "difficulty_name": None, "evaluations": evaluations}
             write_result(tmp_path, method, ["bptt"], 0, seed, metrics, **nothing)
-    assert verdict(read_rows([tmp_path]), NONE).startswith("second (loss 1.010 nats) is ahead of first (2.010 nats; ")
+    assert verdict(table_of(tmp_path), NONE).startswith("second (loss 1.010 nats) is ahead of first (2.010 nats; ")
 
 
 def test_methods_that_share_stages_keep_their_rows_apart(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_methods_that_share_stages_keep_their_rows_apart(tmp_path: Path) -> None
     for method, stages in (("slow", ["smt", "dmt"]), ("fast", ["smt", "other"])):
         write_result(tmp_path, method, stages, 0, 0, smt)
         write_result(tmp_path, method, stages, 1, 0, smt)
-    methods = set(read_rows([tmp_path])["method"])
+    methods = set(table_of(tmp_path)["method"])
     assert methods == {"slow", "fast", "slow:teacher", "fast:teacher", "slow:smt", "fast:smt"}
 
 
@@ -129,7 +129,7 @@ def test_a_stage_that_trains_a_teacher_alone_is_no_part_of_a_name(tmp_path: Path
     both = reading("teacher", 0.9) | reading("rollout", 0.5)
     for position, metrics in enumerate((reading("teacher", 0.9), both, both)):
         write_result(tmp_path, "smt_dmt", stages, position, 0, metrics)
-    assert set(read_rows([tmp_path])["method"]) == {"teacher", "smt", "smt_dmt"}
+    assert set(table_of(tmp_path)["method"]) == {"teacher", "smt", "smt_dmt"}
 
 
 def test_compare_writes_table_summary_and_figure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -177,7 +177,7 @@ def test_every_two_methods_are_judged(tmp_path: Path) -> None:
     for method, accuracy in (("first", 0.9), ("second", 0.89), ("third", 0.1)):
         for seed in range(3):
             write_result(tmp_path, method, ["bptt"], 0, seed, reading("rollout", accuracy + seed / 100))
-    said = [line for line in verdict(read_rows([tmp_path]), NONE).splitlines() if line.startswith("length 128: ")]
+    said = [line for line in verdict(table_of(tmp_path), NONE).splitlines() if line.startswith("length 128: ")]
     assert said == [  # sample standard deviations 0.01 each
         "length 128: first (accuracy 91.0 %) is ahead of third (11.0 %; spread 2.0 %); "
         "undecided against second (90.0 %; spread 2.0 %).",
@@ -190,7 +190,7 @@ def test_a_method_with_a_diverged_seed_is_named_and_never_ahead(tmp_path: Path) 
     for seed in range(3):
         write_result(tmp_path, "steady", ["bptt"], 0, seed, reading("rollout", 0.2 + seed / 100))
         write_result(tmp_path, "wild", ["bptt"], 0, seed, nothing if seed == 1 else reading("rollout", 0.9))
-    rows = read_rows([tmp_path])
+    rows = table_of(tmp_path)
     assert (
         verdict(rows, NONE).splitlines()[0] == "length 128: wild diverged (seed 1: no finite loss), and is not judged."
     )
@@ -199,16 +199,37 @@ def test_a_method_with_a_diverged_seed_is_named_and_never_ahead(tmp_path: Path) 
     assert {entry["method"]: entry["diverged"] for entry in summarise(rows)} == {"steady": 0, "wild": 1}
 
 
-def test_a_method_with_a_seed_that_has_begun_and_not_ended_is_named_and_never_judged(tmp_path: Path) -> None:
+@pytest.mark.parametrize("begun", ["origins.json", "budget.json"])
+def test_a_method_with_a_seed_that_has_begun_and_not_ended_is_named_and_never_judged(
+    tmp_path: Path, begun: str
+) -> None:
     for seed in range(3):
         write_result(tmp_path, "steady", ["bptt"], 0, seed, reading("rollout", 0.2 + seed / 100))
         write_result(tmp_path, "wild", ["bptt"], 0, seed, reading("rollout", 0.9))
-    assert "wild (accuracy 90.0 %) is ahead of steady" in verdict(read_rows([tmp_path]), read_unfinished([tmp_path]))
-    write_json(tmp_path / "wild" / "128" / "3" / "bptt" / "budget.json", {"fingerprint": "f"})
-    assert read_unfinished([tmp_path]).values.tolist() == [["fabricated", "wild", 128.0, 3]]
-    said = verdict(read_rows([tmp_path]), read_unfinished([tmp_path])).splitlines()
-    assert said[0].startswith("length 128: wild has begun and not ended (seed 3: at work, killed or diverged")
-    assert not any("ahead" in line for line in said)
+    results = read_results([tmp_path])
+    said = verdict(to_rows(results), read_unfinished([tmp_path], results))
+    assert "wild (accuracy 90.0 %) is ahead of steady" in said
+    write_json(tmp_path / "wild" / "128" / "3" / "bptt" / begun, {})
+    unfinished = read_unfinished([tmp_path], results)
+    assert unfinished.values.tolist() == [["fabricated", "wild", 128.0, 3]]
+    lines = verdict(to_rows(results), unfinished).splitlines()
+    assert lines[0].startswith("length 128: wild has begun and not ended (seed 3: at work, killed or diverged")
+    assert not any("ahead" in line for line in lines)
+
+
+def test_a_seed_that_ends_while_results_are_read_is_unfinished(tmp_path: Path) -> None:
+    fabricate(tmp_path)
+    results = read_results([tmp_path])
+    write_json(tmp_path / "bptt" / "128" / "3" / "bptt" / "origins.json", [])
+    write_result(tmp_path, "bptt", ["bptt"], 0, 3, reading("rollout", 0.1))
+    assert read_unfinished([tmp_path], results)["seed"].tolist() == [3]
+
+
+def test_methods_without_a_teacher_that_share_a_stage_keep_its_rows_apart(tmp_path: Path) -> None:
+    for method, stages in (("slow", ["easy", "hard"]), ("fast", ["easy", "hard_fast"])):
+        for position in (0, 1):
+            write_result(tmp_path, method, stages, position, 0, reading("rollout", 0.5))
+    assert set(table_of(tmp_path)["method"]) == {"slow", "slow:easy", "fast", "fast:easy"}
 
 
 def test_unequal_budgets_and_options_are_told(tmp_path: Path) -> None:
@@ -216,9 +237,9 @@ def test_unequal_budgets_and_options_are_told(tmp_path: Path) -> None:
         same = {"conditions": "a", "recipe": "r"}
         write_result(tmp_path, "bptt", ["bptt"], 0, seed, reading("rollout", 0.2), **same)
         write_result(tmp_path, "old", ["bptt"], 0, seed, reading("rollout", 0.2))  # from before they were recorded
-    assert not list(unequal_conditions(read_results(tmp_path)))
+    assert not list(unequal_conditions(read_results([tmp_path])))
     write_result(tmp_path, "bptt", ["bptt"], 0, 2, reading("rollout", 0.2), conditions="b", recipe="s")
-    budgets, options = unequal_conditions(read_results(tmp_path))
+    budgets, options = unequal_conditions(read_results([tmp_path]))
     assert budgets.startswith("fabricated at 128: the runs had unequal budgets, data or evaluations")
     assert options.startswith("fabricated at 128: the seeds of bptt had unequal options in stage bptt")
 
@@ -238,13 +259,13 @@ def test_an_experiment_without_difficulty_is_compared(tmp_path: Path) -> None:
 def test_a_diverged_teacher_is_named(tmp_path: Path) -> None:
     nothing = {"teacher/accuracy": 1.0, "teacher/loss": math.nan, "teacher/bits": math.nan}
     write_result(tmp_path, "smt_dmt", ["smt", "dmt"], 0, 0, nothing | reading("rollout", 0.5))
-    assert "the teacher of seed 0 diverged" in next(idle_teachers(read_rows([tmp_path])))
+    assert "the teacher of seed 0 diverged" in next(idle_teachers(table_of(tmp_path)))
 
 
 def test_the_same_run_in_two_folders_is_refused(tmp_path: Path) -> None:
     folders = [fabricate(tmp_path / name, seeds=1) for name in ("one", "two")]
     with pytest.raises(ValueError, match=r"one/bptt/128/0/bptt and .*two/bptt/128/0/bptt hold the same method"):
-        read_rows(folders)
+        table_of(*folders)
 
 
 def test_experiments_are_not_mixed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -255,7 +276,7 @@ def test_experiments_are_not_mixed(tmp_path: Path, capsys: pytest.CaptureFixture
                 other = {"experiment": name, "difficulty_name": "pairs" if name == "beta" else "length"}
                 write_result(tmp_path / name, method, ["bptt"], 0, seed, metrics, **other)
     folders = [tmp_path / "alpha", tmp_path / "beta"]
-    rows = read_rows(folders)
+    rows = table_of(*folders)
     assert verdict(rows, NONE).splitlines()[0].startswith("alpha, length 128: first (accuracy 91.0 %) is ahead of")
     assert any(
         s.startswith("beta, pairs 128: second (accuracy 41.0 %) is ahead of") for s in verdict(rows, NONE).splitlines()
@@ -278,9 +299,9 @@ def test_runs_of_different_commits_or_hardware_are_told(tmp_path: Path) -> None:
 def test_a_gru_of_another_size_is_told_unless_a_matched_one_is_there(tmp_path: Path) -> None:
     write_result(tmp_path, "bptt", ["bptt"], 0, 0, reading("rollout", 0.5), parameters={"rnn": 100})
     write_result(tmp_path, "bptt_gru", ["bptt"], 0, 0, reading("rollout", 0.5), parameters={"rnn": 201})
-    assert "bptt_gru has 201 parameters and bptt 100" in next(unlike_sizes(read_rows([tmp_path])))
+    assert "bptt_gru has 201 parameters and bptt 100" in next(unlike_sizes(table_of(tmp_path)))
     write_result(tmp_path, "bptt_gru_matched", ["bptt"], 0, 0, reading("rollout", 0.5))
-    assert not list(unlike_sizes(read_rows([tmp_path])))
+    assert not list(unlike_sizes(table_of(tmp_path)))
 
 
 def test_the_next_command_takes_the_best_methods_first_seed(tmp_path: Path) -> None:
@@ -288,6 +309,6 @@ def test_the_next_command_takes_the_best_methods_first_seed(tmp_path: Path) -> N
     checkpoint = tmp_path / "smt_dmt" / "128" / "0" / "dmt" / "checkpoints" / "last.ckpt"
     checkpoint.parent.mkdir()
     checkpoint.touch()
-    commands = next_commands(read_rows([tmp_path]), tmp_path)
+    commands = next_commands(table_of(tmp_path), tmp_path)
     assert commands[0] == f"tensorboard --logdir {tmp_path}"
     assert commands[1] == f"memtrain generate --checkpoint {checkpoint} --prompt '1 0 1'"

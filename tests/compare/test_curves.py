@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from fabricated import fabricate, reading, write_points, write_result
+from fabricated import fabricate, reading, table_of, write_points, write_result
 
 from memtrain.cli import main
 from memtrain.compare.curves import CURVE_COLUMNS, as_csv, read_curves
-from memtrain.compare.equal import at_equal, of_finished
-from memtrain.compare.rows import read_rows
+from memtrain.compare.equal import at_equal_tokens, of_finished
+from memtrain.compare.rows import read_results
 from memtrain.figures import read_comparison
 
 
@@ -27,7 +27,7 @@ def two_stages(directory: Path) -> Path:
 
 
 def test_curves_have_a_row_a_validation_in_the_order_of_training(tmp_path: Path) -> None:
-    curves = read_curves([two_stages(tmp_path)])
+    curves = read_curves(read_results([two_stages(tmp_path)]))
     assert list(curves.columns) == CURVE_COLUMNS
     assert curves["method"].tolist() == ["bptt"] + 4 * ["smt_dmt"]
     assert curves["stage"].tolist() == ["bptt", "smt", "smt", "dmt", "dmt"]  # not dmt first, as folders lie
@@ -39,7 +39,7 @@ def test_curves_have_a_row_a_validation_in_the_order_of_training(tmp_path: Path)
 
 
 def test_curves_are_the_same_after_a_way_through_their_file(tmp_path: Path) -> None:
-    curves = read_curves([two_stages(tmp_path)])
+    curves = read_curves(read_results([two_stages(tmp_path)]))
     (tmp_path / "curves.csv").write_text(as_csv(curves))
     assert "bptt,128.0,0,bptt,1200,3.0,1000000000000,0.75,\n" in (tmp_path / "curves.csv").read_text()
     pd.testing.assert_frame_equal(read_comparison(tmp_path / "curves.csv"), curves, check_dtype=False)
@@ -48,7 +48,7 @@ def test_curves_are_the_same_after_a_way_through_their_file(tmp_path: Path) -> N
 def test_what_a_stage_does_not_log_is_empty(tmp_path: Path) -> None:
     write_result(tmp_path, "teacher_only", ["teacher"], 0, 0, reading("teacher", 0.5), difficulty=None)
     (tmp_path / "teacher_only/128/0/teacher/metrics.csv").write_text("step,cost/tokens,val/teacher/loss\n9,640,1.5\n")
-    (point,) = read_curves([tmp_path]).to_dict("records")
+    (point,) = read_curves(read_results([tmp_path])).to_dict("records")
     assert (point["stage"], point["tokens"]) == ("teacher", 640)
     assert all(math.isnan(point[name]) for name in ("difficulty", "train_seconds", "accuracy", "loss"))
 
@@ -66,7 +66,7 @@ def test_equal_tokens_are_those_of_the_run_that_has_seen_least() -> None:
     columns = ["difficulty", "method", "seed", "tokens", "accuracy"]
     curves = pd.DataFrame(points, columns=columns).assign(experiment="hand", stage="s", train_seconds=1.0)
     curves = curves.assign(loss=1 - curves["accuracy"], sequential_flops=10)[CURVE_COLUMNS]
-    found = at_equal(curves, "tokens").set_index(["difficulty", "method", "seed"])
+    found = at_equal_tokens(curves).set_index(["difficulty", "method", "seed"])
     assert found["equal_tokens"].tolist() == [700, 700, 700, 400, 400]
     assert found["tokens"].fillna(-1).tolist() == [600, 700, 650, 400, -1]
     assert found["accuracy"].fillna(-1).tolist() == [0.2, 0.5, 0.7, 0.6, -1]
@@ -101,6 +101,6 @@ def test_a_run_that_has_not_ended_sets_no_limit(tmp_path: Path) -> None:
             write_result(tmp_path, "smt_dmt", ["smt", "dmt"], position, seed, reading("rollout", 0.5))
             place = tmp_path / "smt_dmt" / "128" / str(seed) / ("smt", "dmt")[position]
             write_points(place, [(500 * (position + 1), 1.0, 1, 0.5, 1.0)])
-    curves, rows = read_curves([tmp_path]), read_rows([tmp_path])
-    assert at_equal(curves, "tokens")["equal_tokens"].tolist() == [500, 500]
-    assert at_equal(of_finished(curves, rows), "tokens")[["seed", "equal_tokens"]].values.tolist() == [[0, 1000]]
+    curves, rows = read_curves(read_results([tmp_path])), table_of(tmp_path)
+    assert at_equal_tokens(curves)["equal_tokens"].tolist() == [500, 500]
+    assert at_equal_tokens(of_finished(curves, rows))[["seed", "equal_tokens"]].values.tolist() == [[0, 1000]]

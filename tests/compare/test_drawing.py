@@ -4,12 +4,12 @@ import math
 from pathlib import Path
 
 import numpy as np
-from fabricated import fabricate, reading, write_points, write_result
+from fabricated import fabricate, reading, table_of, write_points, write_result
 from matplotlib.axes import Axes
 from PIL import Image
 
 from memtrain.cli import main
-from memtrain.compare import read_rows
+from memtrain.compare import read_results
 from memtrain.compare.curves import read_curves
 from memtrain.compare.figure import draw
 from memtrain.compare.panels import drawn_with
@@ -27,7 +27,7 @@ def test_learning_is_drawn_against_seconds_and_below_against_flops_for_the_three
         write_result(folder, "bptt", ["bptt"], 0, 0, reading("rollout", 0.5), difficulty=length)
         write_points(folder / "bptt/128/0/bptt", [(1, length / 2, 100 * length, 0.5, 0.5), (2, length, 10**6, 1, 0)])
     folders = [tmp_path / str(length) for length in (8, 16, 32, 64)]
-    _, *learning = draw(read_rows(folders), read_curves(folders)).subfigs[0].axes
+    _, *learning = draw(table_of(*folders), read_curves(read_results(folders))).subfigs[0].axes
     assert [axes.get_title("left") for axes in learning[:3]] == [f"learning, length {n}" for n in (16, 32, 64)]
     assert [lines_of(axes) for axes in learning[:3]] == [[[8, 16]], [[16, 32]], [[32, 64]]]
     assert [lines_of(axes) for axes in learning[3:]] == [[[100 * n, 10**6]] for n in (16, 32, 64)]
@@ -40,37 +40,39 @@ def test_learning_is_drawn_for_data_without_a_difficulty(tmp_path: Path) -> None
     evaluations = [{"difficulty": None, "split": "test", "metrics": metrics, "reference_lines": {"chance": 0.1}}]
     nothing = {"difficulty": None, "difficulty_name": None, "evaluations": evaluations}
     write_result(tmp_path, "bptt", ["bptt"], 0, 0, metrics, **nothing)
-    _, learning = draw(read_rows([tmp_path]), read_curves([tmp_path])).subfigs[0].axes  # this file has no FLOPs
+    _, learning = (
+        draw(table_of(tmp_path), read_curves(read_results([tmp_path]))).subfigs[0].axes
+    )  # this file has no FLOPs
     assert lines_of(learning) == [[5, 10]]
 
 
 def test_without_curves_only_the_results_are_drawn(tmp_path: Path) -> None:
-    rows = read_rows([fabricate(tmp_path)])
-    assert len(draw(rows, read_curves([tmp_path]).iloc[:0]).subfigs[0].axes) == 1
+    rows = table_of(fabricate(tmp_path))
+    assert len(draw(rows, read_curves(read_results([tmp_path])).iloc[:0]).subfigs[0].axes) == 1
 
 
 def test_every_experiment_has_its_part(tmp_path: Path) -> None:
     folders = [tmp_path / name for name in ("alpha", "beta")]
     for folder in folders:
         write_result(folder, "bptt", ["bptt"], 0, 0, reading("rollout", 0.5), experiment=folder.name)
-    assert len(draw(read_rows(folders), read_curves(folders)).subfigs) == 2
+    assert len(draw(table_of(*folders), read_curves(read_results(folders))).subfigs) == 2
 
 
 def test_a_reading_before_the_last_stage_stands_in_its_methods_place(tmp_path: Path) -> None:
-    rows = drawn_with(read_rows([fabricate(tmp_path / "one", seeds=1)])).set_index("method")
+    rows = drawn_with(table_of(fabricate(tmp_path / "one", seeds=1))).set_index("method")
     assert rows.loc["teacher", ["owner", "kind"]].to_numpy().tolist() == 2 * [["smt_dmt", "teacher"]]
     assert rows.loc["bptt", ["owner", "kind"]].to_numpy().tolist() == 2 * [["bptt", ""]]
     for method in ("slow", "fast"):
         for position, stages in enumerate(2 * [["smt", "dmt"]]):
             metrics = reading("teacher", 1.0) | reading("rollout", 0.2)
             write_result(tmp_path / "two", method, stages, position, 0, metrics)
-    rows = drawn_with(read_rows([tmp_path / "two"])).set_index("method")
+    rows = drawn_with(table_of(tmp_path / "two")).set_index("method")
     assert rows.loc["slow:smt", ["owner", "kind"]].to_numpy().tolist() == 2 * [["slow", "smt"]]
 
 
 def test_an_unfinished_method_stands_for_itself(tmp_path: Path) -> None:
     write_result(tmp_path, "smt_dmt", ["smt", "dmt"], 0, 0, reading("teacher", 0.9) | reading("rollout", 0.5))
-    rows = drawn_with(read_rows([tmp_path]))
+    rows = drawn_with(table_of(tmp_path))
     assert rows["owner"].tolist() == rows["method"].tolist()
 
 
@@ -89,7 +91,7 @@ def test_a_diverged_seed_and_a_method_without_readings_do_not_shift_the_panels(t
     nowhere = {"rollout/accuracy": math.nan, "rollout/loss": math.nan, "rollout/bits": math.nan}
     write_result(tmp_path, "wild", ["bptt"], 0, 0, nowhere)
     write_result(tmp_path, "unfinished", ["smt", "dmt"], 0, 0, reading("rollout", 0.5))
-    figure = draw(read_rows([tmp_path]), read_curves([tmp_path]))
+    figure = draw(table_of(tmp_path), read_curves(read_results([tmp_path])))
     places = []
     for _ in range(2):
         figure.draw_without_rendering()
@@ -106,7 +108,7 @@ def test_stages_are_numbered_and_their_legend_has_room_where_many_methods_name_t
         for position in range(3):
             metrics = reading("teacher", 1.0) | reading("rollout", 0.2 * position)
             write_result(tmp_path, method, stages, position, 0, metrics)
-    rows, curves = read_rows([tmp_path]), read_curves([tmp_path])
+    rows, curves = table_of(tmp_path), read_curves(read_results([tmp_path]))
     drawn = drawn_with(rows)
     kinds = drawn[drawn["kind"] != ""].set_index("owner").loc[methods[3]]
     found = set(zip(kinds["kind"], kinds["accuracy"], strict=True))

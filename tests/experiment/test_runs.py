@@ -16,6 +16,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from memtrain import provenance
 from memtrain.checkpoints import load_checkpoint
 from memtrain.cli import main
+from memtrain.compare import read_results
 from memtrain.compare.curves import read_curves
 from memtrain.experiment import execution
 from memtrain.experiment.lock import only_worker
@@ -170,7 +171,7 @@ def test_a_stage_may_train_on_easier_data_and_is_read_on_the_runs_own(finished: 
     assert dmt["counters"]["tokens"] - smt["counters"]["tokens"] == 2 * 4 * 8
     assert [e["difficulty"] for e in smt["evaluations"]] == [8, 12]
     assert smt["fingerprint"] != read(finished, "smt")["fingerprint"]
-    curves = read_curves([tmp_path])
+    curves = read_curves(read_results([tmp_path]))
     assert curves["accuracy"].isna().tolist() == (curves["stage"] == "smt").tolist()
     assert curves["train_seconds"].notna().all()
 

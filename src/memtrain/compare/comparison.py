@@ -8,10 +8,10 @@ import pandas as pd
 from rich.console import Console
 
 from memtrain.compare.curves import as_csv, read_curves
-from memtrain.compare.equal import at_equal, of_finished
+from memtrain.compare.equal import at_equal_tokens, of_finished
 from memtrain.compare.figure import draw
 from memtrain.compare.origins import differences, origins, unequal_conditions
-from memtrain.compare.rows import COLUMNS, read_results, read_rows, read_unfinished
+from memtrain.compare.rows import COLUMNS, read_results, read_unfinished, to_rows
 from memtrain.compare.tables import equal_table, table
 from memtrain.compare.verdict import (
     experiments,
@@ -42,11 +42,11 @@ def compare_directories(directories: Sequence[Path], output: Path | None = None)
         ValueError: where two folders hold the same run.
     """
     output = output or directories[0]
-    rows = read_rows(directories)
-    curves = read_curves(directories)
-    equal = at_equal(of_finished(curves, rows), "tokens")
-    said = verdict(rows, read_unfinished(directories))
-    results = [result for directory in directories for result in read_results(directory)]
+    results = read_results(directories)  # once: runs may go on meanwhile
+    rows = to_rows(results)
+    curves = read_curves(results)
+    equal = at_equal_tokens(of_finished(curves, rows))
+    said = verdict(rows, read_unfinished(directories, results))
     found = origins(results)
     write_text(output / "comparison.csv", rows[COLUMNS].to_csv(index=False))
     write_text(output / "curves.csv", as_csv(curves))
@@ -75,7 +75,8 @@ def compare_directories(directories: Sequence[Path], output: Path | None = None)
         *said.splitlines(),
     ):
         console.print(sentence, markup=False, soft_wrap=True)
-    console.print(f"Table: {output / 'comparison.csv'}  Figure: {output / 'comparison.png'}", soft_wrap=True)
+    files = f"Table: {output / 'comparison.csv'}  Figure: {output / 'comparison.png'}"
+    console.print(files, markup=False, soft_wrap=True)
     for command in next_commands(rows, directories[0]):
         console.print(f"Next: {command}", markup=False, soft_wrap=True)
 

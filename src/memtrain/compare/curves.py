@@ -1,12 +1,9 @@
 """From the `metrics.csv` of every stage to `curves.csv`: what the RNN could do along its training, and at what cost."""
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
-
-from memtrain.compare.rows import read_results
 
 READINGS = {
     "tokens": "cost/tokens",
@@ -20,11 +17,11 @@ CURVE_COLUMNS = ["experiment", "method", "difficulty", "seed", "stage", *READING
 WHOLE = ["tokens", "sequential_flops", "equal_tokens"]
 
 
-def read_curves(directories: Iterable[Path]) -> pd.DataFrame:
-    """All validation points of the finished stages of result folders.
+def read_curves(results: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """All validation points of finished stages.
 
     Args:
-        directories: folders that `memtrain run` has filled.
+        results: those of `memtrain.compare.rows.read_results`.
 
     Returns:
         One row per validation point with `CURVE_COLUMNS`, those of a run in the order of its training. Costs count on
@@ -34,10 +31,10 @@ def read_curves(directories: Iterable[Path]) -> pd.DataFrame:
         with data of its own, whose validation split is another.
 
     Raises:
-        FileNotFoundError: where a folder has no results, or a stage no `metrics.csv`.
+        FileNotFoundError: where a stage has no `metrics.csv`.
+        ValueError: where that is no table.
     """
-    stages = [points_of(result) for directory in directories for result in read_results(directory)]
-    table = pd.concat(stages, ignore_index=True)
+    table = pd.concat([points_of(result) for result in results], ignore_index=True)
     # stages by their place in the method: in their folder they lie by name, so that dmt comes before smt
     keys = ["experiment", "method", "difficulty", "seed", "position"]
     return table.sort_values(keys, kind="stable")[CURVE_COLUMNS].reset_index(drop=True)
@@ -45,7 +42,11 @@ def read_curves(directories: Iterable[Path]) -> pd.DataFrame:
 
 def points_of(result: Mapping[str, Any]) -> pd.DataFrame:
     """The validation points of one stage, given the content of its `result.json` and its `folder`."""
-    table = pd.read_csv(result["folder"] / "metrics.csv").reindex(columns=list(READINGS.values()))
+    path = result["folder"] / "metrics.csv"
+    try:
+        table = pd.read_csv(path).reindex(columns=list(READINGS.values()))
+    except (pd.errors.EmptyDataError, pd.errors.ParserError) as error:
+        raise ValueError(f"{path} is no table ({error}); remove the folder of its run, and run it again.") from None
     table = table.dropna(how="all").astype(float).set_axis(list(READINGS), axis="columns")  # others are training steps
     if result.get("data"):
         table[["accuracy", "loss"]] = float("nan")

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
 from memtrain.compare.style import GREY, LineStyle, Look
-from memtrain.compare.verdict import difficulty_name
+from memtrain.compare.verdict import difficulty_name, same
 
 REFERENCES: dict[str, dict[str, LineStyle]] = {
     "accuracy": {"chance": ":", "shortcut_accuracy": "-.", "best_possible": "--"},
@@ -161,8 +161,3 @@ def draw_learning(axes: Axes, curves: pd.DataFrame, cost: str, metric: str, look
         axes.xaxis.set_minor_formatter(NullFormatter())
     if metric == "accuracy":
         axes.set_ylim(0, 1.05)
-
-
-def same(column: pd.Series, value: float | None) -> pd.Series:
-    """Which entries equal `value`, where nothing equals nothing."""
-    return column.isna() if pd.isna(value) else column == value

@@ -1,7 +1,6 @@
 """From `result.json` files to the rows of `comparison.csv`."""
 
-import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,36 +19,39 @@ COLUMNS = [
 
 METRICS = ("accuracy", "loss", "bits")
 DRIFTS = ("mean", "equilibrium", "relative")
+BEGUN = ("origins.json", "budget.json")
+"""Files of a stage that has begun; before it is timed it has the first alone, older ones have the second alone."""
 REFERENCE_LINES = ("chance", "shortcut_accuracy", "best_possible", "unigram_entropy", "bigram_entropy")
 
 
-def read_rows(directories: Iterable[Path]) -> pd.DataFrame:
-    """All finished stages of result folders.
+def to_rows(results: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    """All finished stages as a table.
 
     Args:
-        directories: folders that `memtrain run` has filled.
+        results: of `read_results`.
 
     Returns:
         One row per (experiment, method, difficulty, seed, evaluation difficulty) with `COLUMNS`, and a column `folder`
         of the stage. Beside the methods, which are `final`, there are rows for what their stages were worth before the
         last one, at the cost until then: `teacher` (when the last stage that trains it has ended), and `smt` for a
-        method of stages smt and dmt.
+        method of stages smt and dmt. Their names begin with the method's, unless it alone trains a teacher.
 
     Raises:
-        FileNotFoundError: where a folder has no results.
         ValueError: where two folders hold the same run.
     """
     experiments: dict[str, list[dict[str, Any]]] = {}
-    for result in itertools.chain.from_iterable(map(read_results, directories)):
+    for result in results:
         experiments.setdefault(result["experiment"], []).append(result)
     rows: list[dict[str, Any]] = []
-    for results in experiments.values():
-        methods = {result["method"] for result in results}
-        without_rnn = {(result["method"], result["stage"]) for result in results if not has_rnn(result)}
-        taught_by = teaching_stages(results)
-        several = len(methods_with_teacher(results)) > 1
-        for result in results:
-            rows += rows_of(result, methods, without_rnn, taught_by.get(run_of(result)) == result["stage"], several)
+    for own in experiments.values():
+        methods = {result["method"] for result in own}
+        without_rnn = {(result["method"], result["stage"]) for result in own if not has_rnn(result)}
+        taught_by = teaching_stages(own)
+        with_teacher = methods_with_teacher(own)
+        for result in own:
+            teaching = taught_by.get(run_of(result)) == result["stage"]
+            alone = with_teacher == {result["method"]}
+            rows += rows_of(result, methods, without_rnn, teaching, alone)
     table = pd.DataFrame(rows, columns=[*COLUMNS, "folder"])
     table = table.astype(dict.fromkeys((*METRICS, *REFERENCE_LINES), float))  # undefined ones are NaN
     keys = ["experiment", "difficulty", "evaluation_difficulty", "method", "seed"]
@@ -67,34 +69,48 @@ def refuse_duplicates(table: pd.DataFrame, keys: list[str]) -> None:
             )
 
 
-def read_results(directory: Path) -> list[dict[str, Any]]:
-    """The results of a folder's runs, each with the `folder` of its stage, without those of its tuning runs."""
-    if not directory.is_dir():
-        raise FileNotFoundError(f"There is no folder {directory}; name one that `memtrain run` has filled.")
-    results = [read_json(path) | {"folder": path.parent} for path in sorted(directory.glob("*/*/*/*/result.json"))]
-    if not results:
-        raise FileNotFoundError(
-            f"{directory} has no finished stage (METHOD/DIFFICULTY/SEED/STAGE/result.json); "
-            "run an experiment into it first."
-        )
-    return results
+def read_results(directories: Iterable[Path]) -> list[dict[str, Any]]:
+    """The results of result folders, each with the `folder` of its stage, without those of tuning runs.
+
+    Args:
+        directories: folders that `memtrain run` has filled.
+
+    Raises:
+        FileNotFoundError: where one has no results.
+    """
+    found = []
+    for directory in directories:
+        if not directory.is_dir():
+            raise FileNotFoundError(f"There is no folder {directory}; name one that `memtrain run` has filled.")
+        paths = sorted(directory.glob("*/*/*/*/result.json"))
+        if not paths:
+            raise FileNotFoundError(
+                f"{directory} has no finished stage (METHOD/DIFFICULTY/SEED/STAGE/result.json); "
+                "run an experiment into it first."
+            )
+        found += [read_json(path) | {"folder": path.parent} for path in paths]
+    return found
 
 
-def read_unfinished(directories: Iterable[Path]) -> pd.DataFrame:
+def read_unfinished(directories: Iterable[Path], results: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """The runs that have begun and have no result of their last stage: still at work, killed or diverged.
+
+    Args:
+        directories: folders that `memtrain run` has filled.
+        results: what `read_results` has read there before: a run that has ended since is unfinished in both.
 
     Returns:
         One row a run with columns experiment, method, difficulty (NaN where there is none) and seed.
     """
+    ended = {result["folder"].parent for result in results if result["stage"] == result["stages"][-1]}
     found = []
     for directory in directories:
-        results = read_results(directory)
-        ended = {result["folder"].parent for result in results if result["stage"] == result["stages"][-1]}
-        begun = {path.parents[1] for path in directory.glob("*/*/*/*/budget.json")}
+        experiment = next(result["experiment"] for result in results if result["folder"].is_relative_to(directory))
+        begun = {path.parents[1] for name in BEGUN for path in directory.glob(f"*/*/*/*/{name}")}
         for folder in sorted(begun - ended):
             method, difficulty, seed = folder.parts[-3:]
             number = float("nan") if difficulty == "any" else float(difficulty)
-            found.append((results[0]["experiment"], method, number, int(seed)))
+            found.append((experiment, method, number, int(seed)))
     return pd.DataFrame(found, columns=["experiment", "method", "difficulty", "seed"])
 
 
@@ -126,7 +142,7 @@ def teaching_stages(results: Iterable[Mapping[str, Any]]) -> dict[tuple[str, flo
 
 
 def rows_of(
-    result: Mapping[str, Any], methods: set[str], without_rnn: set[tuple[str, str]], teaching: bool, several: bool
+    result: Mapping[str, Any], methods: set[str], without_rnn: set[tuple[str, str]], teaching: bool, alone: bool
 ) -> list[dict[str, Any]]:
     """The rows of one stage.
 
@@ -135,7 +151,7 @@ def rows_of(
         methods: names of all methods.
         without_rnn: method and name of each stage that trains a teacher alone.
         teaching: whether it is the last stage of its run that trains the teacher.
-        several: whether several methods have teachers, so that `teacher` alone would not say which.
+        alone: whether its method is the only one that trains a teacher, so that `teacher` says which.
     """
     rows = []
     stages = result["stages"]
@@ -143,13 +159,13 @@ def rows_of(
     for evaluation in result["evaluations"]:
         metrics = evaluation["metrics"]
         if teaching and "teacher/loss" in metrics:
-            name = f"{result['method']}:teacher" if several else "teacher"
+            name = "teacher" if alone else f"{result['method']}:teacher"
             rows.append(row(result, evaluation, name, "teacher") | {"final": False})
         if "rollout/loss" in metrics:
             final = position == len(stages) - 1
             trained = [name for name in stages[: position + 1] if (result["method"], name) not in without_rnn]
             name = result["method"] if final else "_".join(trained)
-            if not final and (several or name in methods):
+            if not final and (not alone or name in methods):
                 name = f"{result['method']}:{name}"
             rows.append(row(result, evaluation, name, "rollout") | {"final": final})
     return rows

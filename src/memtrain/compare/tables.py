@@ -37,7 +37,7 @@ def equal_table(name: str, points: pd.DataFrame, rows: pd.DataFrame) -> Table:
 
     Args:
         name: of the experiment.
-        points: its part of `memtrain.compare.equal.at_equal`.
+        points: its part of `memtrain.compare.equal.at_equal_tokens`.
         rows: its rows, which say what methods are compared by.
     """
     metric = metric_of(rows)

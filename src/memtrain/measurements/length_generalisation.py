@@ -90,7 +90,7 @@ def find_checkpoint(folder: Path, method: str, trained: float, seed: int, comman
         FileNotFoundError: where the run or its checkpoint is missing, naming the command that fills the folder.
     """
     try:
-        results = read_results(folder)
+        results = read_results([folder])
     except FileNotFoundError:
         results = []
     for result in results:
