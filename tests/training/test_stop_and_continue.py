@@ -28,6 +28,8 @@ STAGES: dict[str, dict[str, Any]] = {
 STEPS = 12
 SECONDS = ("train_seconds", "cpu_seconds")
 PLACES = ("on_train_batch_start", "on_before_backward", "on_before_optimizer_step", "on_train_batch_end")
+VALIDATED = 3
+"""Optimiser steps from one validation to the next."""
 LONG, KILLS = 24, 5
 
 
@@ -57,7 +59,7 @@ def configuration(stage: str, folder: Path, source: Path | None, steps: int) -> 
     options = {"schedule": "cosine", "warmup_steps": 3, **STAGES[stage]}
     if stage == "DMTModule":
         options["init_from"] = str(source)
-    trainer = {"accelerator": "cpu", "max_steps": steps, "val_check_interval": 3, "log_every_n_steps": 1}
+    trainer = {"accelerator": "cpu", "max_steps": steps, "val_check_interval": VALIDATED, "log_every_n_steps": 1}
     quiet = {"enable_progress_bar": False, "enable_model_summary": False, "num_sanity_val_steps": 0}
     data = {"length": 10, "batch_size": 4, "evaluation_samples": 8}
     return {
@@ -111,9 +113,19 @@ class Forgetful(MLPCell):
         return super().step(dropout(memory, 0.3, self.training), embedding)
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_run_that_failed_in_the_middle_of_a_step_continues_bit_for_bit(
-    stage: str, source: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("stage", "place", "step", "saved"),
+    [
+        *((stage, "on_before_optimizer_step", 7, 6) for stage in STAGES),
+        ("SMTModule", "on_validation_start", 6, 4),  # the checkpoint of a step follows its validation
+        ("SMTModule", "on_validation_batch_end", 6, 4),
+        ("SMTModule", "on_train_batch_start", 6, 6),
+        ("SMTModule", "on_before_optimizer_step", 9, 9),
+        ("SMTModule", "on_validation_batch_end", STEPS, 10),
+    ],
+)
+def test_a_run_that_failed_continues_bit_for_bit(
+    stage: str, place: str, step: int, saved: int, source: Path, tmp_path: Path
 ) -> None:
     def fail() -> None:
         torch.rand(1)  # what draws between the parts of a run must not matter
@@ -123,10 +135,10 @@ def test_a_run_that_failed_in_the_middle_of_a_step_continues_bit_for_bit(
     straight, resumed = Batches(), Batches()
     fit(stage, whole, source, straight)
     with pytest.raises(RuntimeError, match="the power is gone"):
-        fit(stage, part, source, Stop("on_before_optimizer_step", 7, fail))
-    assert load_checkpoint(part / "checkpoints" / "last.ckpt")["global_step"] == 6
+        fit(stage, part, source, Stop(place, step, fail))
+    assert load_checkpoint(part / "checkpoints" / "last.ckpt")["global_step"] == saved
     fit(stage, part, source, resumed)
-    assert resumed.samples == {step: straight.samples[step] for step in range(6, STEPS)}
+    assert resumed.samples == {step: straight.samples[step] for step in range(saved, STEPS)}
     assert_equal(*(load_checkpoint(folder / "checkpoints" / "last.ckpt") for folder in (whole, part)))
     rows = [(folder / "metrics.csv").read_text().splitlines() for folder in (whole, part)]
     assert without_seconds(rows[0]) == without_seconds(rows[1])
@@ -180,13 +192,14 @@ def random_stop(draw: random.Random, step: int) -> tuple[Stop, int]:
     if draw.random() < 0.2:
         return Stop("on_save_checkpoint", step, end_while_writing), -signal.SIGKILL
     how, status = draw.choice([(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 1)])
-    return Stop(draw.choice(PLACES), step, partial(end_this_process, how)), status
+    places = [*PLACES, "on_validation_batch_end"] if step % VALIDATED == 0 else PLACES
+    return Stop(draw.choice(places), step, partial(end_this_process, how)), status
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_run_killed_at_random_points_ends_as_one_that_was_not(stage: str, source: Path, tmp_path: Path) -> None:
-    """Five for each of the four stages: SIGKILL anywhere in a step or while a checkpoint is written, or SIGTERM."""
+    """Five for each of the four stages: SIGKILL in a step, its validation or while a checkpoint is written; SIGTERM."""
     draw = random.Random(stage)
     whole, part = tmp_path / "whole", tmp_path / "part"
     fit(stage, whole, source, steps=LONG)
@@ -196,3 +209,5 @@ def test_a_run_killed_at_random_points_ends_as_one_that_was_not(stage: str, sour
     assert in_a_child(partial(fit, stage, part, source, steps=LONG)) == 0
     checkpoints = [folder / "checkpoints" / "last.ckpt" for folder in (whole, part)]
     assert_equal(*map(load_checkpoint, checkpoints))
+    rows = [(folder / "metrics.csv").read_text().splitlines() for folder in (whole, part)]
+    assert without_seconds(rows[0]) == without_seconds(rows[1])

@@ -30,7 +30,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 class LastCheckpoint(ModelCheckpoint):
-    """Keeps `checkpoints/last.ckpt`: every so many optimiser steps, and at the end of training.
+    """Keeps `checkpoints/last.ckpt`: every so many optimiser steps, after each validation and at the end of training.
 
     Args:
         every_n_steps: optimiser steps between two checkpoints.
@@ -45,6 +45,16 @@ class LastCheckpoint(ModelCheckpoint):
             enable_version_counter=False,
         )
 
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any) -> None:
+        """The validation of a step comes first: a run that continues from between the two would leave it out."""
+        loop = trainer.fit_loop
+        if loop._data_fetcher is None or not loop.epoch_loop._should_check_val_fx(loop._data_fetcher):
+            super().on_train_batch_end(trainer, pl_module, *args, **kwargs)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """The step is whole; a later checkpoint of it, on SIGTERM, would have Lightning count it twice."""
+        self.on_train_end(trainer, pl_module)
+
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """The trained state is what is evaluated, whatever step training ended at."""
         if not self._should_skip_saving_checkpoint(trainer):
@@ -57,7 +67,7 @@ class LastCheckpoint(ModelCheckpoint):
         """
         if not isinstance(exception, SIGTERMException):
             return
-        if not trainer.validating:  # or the rest of this validation would be taken for the whole when it is continued
+        if not trainer.validating:  # else it continues from the checkpoint before, and validates again
             self.on_train_end(trainer, pl_module)
         exception.code = (
             f"memtrain: told to end by SIGTERM after {trainer.global_step} optimiser steps; the last checkpoint is "
@@ -79,6 +89,7 @@ class MetricsTable(Logger):
         super().__init__()
         self.path = Path(directory) / f"{table}.csv"
         self.rows: list[dict[str, Any]] = []
+        self.behind = False
 
     @property
     def name(self) -> str:
@@ -108,12 +119,13 @@ class MetricsTable(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Add to the row of `step`; a validation is written at once, as it is not repeated if a run is continued."""
+        """Add to the row of `step`, and write what is not logged again by a run that continues from the checkpoint."""
         if not self.rows or self.rows[-1]["step"] != step:
             self.rows.append({"step": step})
         self.rows[-1].update(metrics)
-        if any(name.startswith("val/") for name in metrics):
+        if self.behind:
             self.save()
+            self.behind = False
 
     @rank_zero_only
     def save(self) -> None:
@@ -130,8 +142,9 @@ class MetricsTable(Logger):
         unfinished.replace(self.path)
 
     def after_save_checkpoint(self, checkpoint_callback: ModelCheckpoint) -> None:
-        """A run that continues from this checkpoint finds its rows."""
+        """A run that continues from this checkpoint finds its rows; Lightning logs the last step's after it."""
         self.save()
+        self.behind = True
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
