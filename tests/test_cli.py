@@ -15,7 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from memtrain.checkpoints import load_checkpoint
-from memtrain.cli import command_parser, main, more_seeds
+from memtrain.cli import command_parser, enough_seeds, main, more_seeds
 from memtrain.data import Retrieval
 
 CONF = Path(__file__).parent / "conf"
@@ -154,9 +154,19 @@ def test_the_debug_variable_shows_the_exception_itself(monkeypatch: pytest.Monke
 
 
 def test_the_command_for_more_seeds_repeats_what_was_asked_for() -> None:
-    words = ["run", "x.yaml", "--output", "out", "--set", "budget.steps=9"]
-    command = more_seeds(command_parser().parse_args(words)["run"])
-    assert command == "memtrain run x.yaml --seeds 0,1,2 --output out --set budget.steps=9"
+    words = ["run", "x.yaml", "--output", "out", "--set", "budget.steps=9", "--launcher", "slurm", "--jobs", "4"]
+    command = more_seeds(command_parser().parse_args(words)["run"], [0, 1, 5])
+    expected = "memtrain run x.yaml --seeds 0,1,5 --launcher slurm --output out --jobs 4 --set budget.steps=9"
+    assert command == expected
+
+
+@pytest.mark.parametrize(
+    ("seeds", "tuned_on", "enough"), [([0], [], [0, 1, 2]), ([5], [0], [1, 2, 5]), ([1, 3], [0, 2], [1, 3, 4])]
+)
+def test_enough_seeds_hold_those_there_are_and_none_that_rates_were_chosen_on(
+    seeds: list[int], tuned_on: list[int], enough: list[int]
+) -> None:
+    assert enough_seeds(seeds, tuned_on) == enough
 
 
 def test_print_config_shows_a_configuration_that_parses(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@
 Heavy imports happen inside the commands, so that `memtrain --help` answers at once.
 """
 
+import itertools
 import os
 import shlex
 import sys
@@ -23,8 +24,6 @@ STAGE_COMMANDS = {
     "test": "evaluate a checkpoint on the test split",
     "predict": "write loss and accuracy of each test sample as CSV",
 }
-
-LOCAL_JOBS = 2
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -81,7 +80,7 @@ def command_parser() -> SentenceParser:
         "--jobs",
         type=int,
         default=None,
-        help="runs at a time (default: 2 here, as many as there is room for on a cluster)",
+        help="runs at a time (default: 2 on a CPU, 1 on a GPU, as many as there is room for on a cluster)",
     )
     run.add_argument(
         "--launcher",
@@ -145,7 +144,7 @@ def one_sentence() -> Iterator[None]:
 
 def run(options: Namespace) -> int:
     """`memtrain run`."""
-    from memtrain.compare import SEEDS_NEEDED, compare_directories
+    from memtrain.compare import SEEDS_NEEDED, compare_directories, nothing_finished
     from memtrain.experiment import launch_experiment, read_experiment, run_index, submit_experiment
     from memtrain.files import require_folder
 
@@ -173,20 +172,29 @@ def run(options: Namespace) -> int:
             print("Once they have ended, the same command compares the runs, or submits what has failed.")
             return 0
     else:
-        failures = launch_experiment(experiment, directory, LOCAL_JOBS if options.jobs is None else options.jobs)
-    if experiment.measurement is None:
+        failures = launch_experiment(experiment, directory, options.jobs)
+    if experiment.measurement is None and not (failures and nothing_finished(directory)):
         compare_directories([directory])
         if len(experiment.seeds) < SEEDS_NEEDED:
-            print(f"More seeds: {more_seeds(options)}")
+            tuned_on = experiment.grid.seeds if experiment.grid else []
+            print(f"More seeds: {more_seeds(options, enough_seeds(experiment.seeds, tuned_on))}")
     return 1 if failures else 0
 
 
-def more_seeds(options: Namespace) -> str:
-    """The same `memtrain run` with enough seeds for a verdict."""
+def enough_seeds(seeds: Sequence[int], tuned_on: Sequence[int]) -> list[int]:
+    """These seeds and the smallest others that a verdict needs, none of which rates were chosen on."""
     from memtrain.compare import SEEDS_NEEDED
 
-    words = ["memtrain", "run", str(options.file), "--seeds", ",".join(map(str, range(SEEDS_NEEDED)))]
-    for option in ("output", "methods"):
+    others = (seed for seed in itertools.count() if seed not in (*seeds, *tuned_on))
+    return sorted([*seeds, *itertools.islice(others, SEEDS_NEEDED - len(seeds))])
+
+
+def more_seeds(options: Namespace, seeds: Sequence[int]) -> str:
+    """The same `memtrain run` with other seeds."""
+    words = ["memtrain", "run", str(options.file), "--seeds", ",".join(map(str, seeds))]
+    if options.launcher != "local":
+        words += ["--launcher", options.launcher]
+    for option in ("output", "methods", "jobs"):
         if options[option] is not None:
             words += [f"--{option}", str(options[option])]
     return shlex.join([*words, *(word for change in options.set for word in ("--set", change))])

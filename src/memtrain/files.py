@@ -52,7 +52,13 @@ def finite(content: Any) -> Any:
 
 
 def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows with the same keys, one at least, as CSV, in one step."""
+    """Write rows with the same keys as CSV, in one step.
+
+    Raises:
+        ValueError: where there are none.
+    """
+    if not rows:
+        raise ValueError(f"There are no rows for {path}; what makes them must return one at least.")
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
@@ -68,5 +74,14 @@ def write_figure(path: Path, figure: "Figure", **options: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read what `write_json` wrote; None where there is no such file."""
-    return json.loads(path.read_text()) if path.is_file() else None
+    """Read what `write_json` wrote; None where there is no such file.
+
+    Raises:
+        ValueError: where it is something else.
+    """
+    if not path.is_file():
+        return None
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path} is no JSON ({error}); remove it, and run again what has written it.") from None

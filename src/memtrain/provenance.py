@@ -35,16 +35,21 @@ def provenance() -> dict[str, Any]:
 
 
 def commit() -> str | None:
-    """The commit of the checkout that this package runs from."""
-    here = Path(__file__).parent
+    """The commit of the checkout that this package runs from; None where it is installed, though in a checkout."""
+    if not git("ls-files", Path(__file__).name):
+        return None
+    return git("describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+changes")
+
+
+def git(*words: str) -> str | None:
+    """What git says in this package's folder; None where it says nothing, or is not there."""
     try:
-        described = subprocess.run(
-            ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+changes"],
-            cwd=here, capture_output=True, text=True, timeout=10,
-        )  # fmt: skip
+        said = subprocess.run(
+            ["git", *words], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return described.stdout.strip() or None
+    return said.stdout.strip() or None
 
 
 def processor() -> str:

@@ -4,14 +4,20 @@ import io
 import signal
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 from rich.progress import Progress
 
+from memtrain.experiment import runner
 from memtrain.experiment.launcher import ending, finish, launch, start
 from memtrain.experiment.lock import only_worker
 from memtrain.experiment.plan import Run
 from memtrain.experiment.progress import ProgressFile
+from memtrain.experiment.reading import read_experiment
+from memtrain.experiment.runner import local_jobs
 from memtrain.files import read_json
+
+FILE = Path(__file__).parents[1] / "conf" / "experiment.yaml"
 
 
 def test_a_killed_run_names_its_signal() -> None:
@@ -44,6 +50,31 @@ def test_a_run_that_another_process_works_on_is_left_out_and_its_log_stays(tmp_p
     assert failed == [run]
     assert "The run bptt 8 seed 0 is left out: " in shown.getvalue()
     assert (tmp_path / run.folder / "log.txt").read_text() == "at work\n"
+
+
+def test_the_bars_are_of_the_runs_at_work(tmp_path: Path) -> None:
+    console = Console(file=io.StringIO(), width=1000)
+    with Progress(console=console, disable=True) as progress:
+        first, second = (start(seed, Run("bptt", 8, seed), tmp_path / "e.yaml", tmp_path, progress) for seed in (0, 1))
+        for job in (first, second):
+            job.process.kill()
+            job.process.wait()
+        finish(first, progress)
+        assert [task.description for task in progress.tasks] == ["bptt 8 seed 1"]
+        second.log.close()
+
+
+def test_runs_share_a_cpu_and_not_a_gpu_that_times_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment = read_experiment(FILE)  # on a CPU, a budget in steps
+    assert local_jobs(experiment, None) == 2
+    monkeypatch.setattr(runner, "has_gpu", lambda: True)
+    assert local_jobs(experiment, None) == 2
+    gpu = read_experiment(FILE, ["trainer.accelerator=auto"])
+    assert local_jobs(gpu, None) == 1
+    assert local_jobs(gpu, 3) == 3
+    timed = read_experiment(FILE, ["stages.smt.trainer.accelerator=gpu", "budget={seconds: 9}"])
+    with pytest.raises(ValueError, match="--jobs is 3, but runs that share a GPU would be timed"):
+        local_jobs(timed, 3)
 
 
 def test_a_stage_that_is_evaluated_keeps_its_fraction(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,12 @@ from memtrain.checkpoints import load_checkpoint
 from memtrain.cli import main
 from memtrain.compare import read_results
 from memtrain.compare.curves import read_curves
-from memtrain.experiment import execution
+from memtrain.experiment import execution, runner
 from memtrain.experiment.lock import only_worker
 from memtrain.experiment.plan import list_runs
 from memtrain.experiment.progress import ReportProgress
 from memtrain.experiment.reading import read_experiment
+from memtrain.files import read_json
 from memtrain.training import MemoryModule
 
 FILE = Path(__file__).parents[1] / "conf" / "experiment.yaml"
@@ -163,6 +165,16 @@ def test_seconds_become_steps_once_and_timing_leaves_the_run_as_it_is(
     assert read(tmp_path, "dmt")["evaluations"] == read(finished, "dmt")["evaluations"]
 
 
+def test_callbacks_that_need_a_logger_or_checkpoints_are_left_out_while_steps_are_timed(tmp_path: Path) -> None:
+    names = ("lightning.pytorch.callbacks.LearningRateMonitor", "lightning.pytorch.callbacks.ModelCheckpoint")
+    callbacks = ", ".join(f"{{class_path: {name}}}" for name in names)
+    assert run(tmp_path, 1, "budget={seconds: 0.01}", f"trainer.callbacks=[{callbacks}]") == 0
+
+
+def test_a_single_callback_needs_no_list(tmp_path: Path) -> None:
+    assert run(tmp_path, 1, "trainer.callbacks={class_path: lightning.pytorch.callbacks.LearningRateMonitor}") == 0
+
+
 def test_a_stage_may_train_on_easier_data_and_is_read_on_the_runs_own(finished: Path, tmp_path: Path) -> None:
     assert run(tmp_path, 0, "stages.smt.data={length: 6}") == 0
     smt, dmt = read(tmp_path, "smt"), read(tmp_path, "dmt")
@@ -272,7 +284,7 @@ def test_a_measurement_writes_rows_and_a_figure(tmp_path: Path, capsys: pytest.C
     assert main([*words, "--set", "measurement.init_args.scale=2"]) == 0
     assert (tmp_path / "out" / "results.csv").read_text() == "n,square\n0,0.0\n1,2.0\n2,8.0\n"
     assert (tmp_path / "out" / "figure.png").stat().st_size > 0
-    for change, sentence in (("count=x", "count"), ("size=1", "size")):
+    for change, sentence in (("count=x", "count"), ("size=1", "size"), ("count=0", "There are no rows for ")):
         assert main([*words, "--set", f"measurement.init_args.{change}"]) == 1
         assert sentence in capsys.readouterr().err
 
@@ -300,6 +312,41 @@ def test_a_failed_run_is_named_and_the_others_are_still_compared(
     shown = capsys.readouterr().out
     assert "The run smt_dmt 8 seed 0 failed with status 1" in shown
     assert "bptt" in (tmp_path / "comparison.csv").read_text()
+
+
+def test_where_all_runs_fail_nothing_is_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["run", str(FILE), "--output", str(tmp_path), "--methods", "bptt"]
+    assert main([*words, "--set", "stages.bptt.model.init_args.label_stride=99"]) == 1
+    shown = capsys.readouterr()
+    assert "The run bptt 8 seed 0 failed with status 1" in shown.out
+    assert not shown.err
+
+
+def test_what_an_experiment_claims_is_shown_as_it_is_written(capsys: pytest.CaptureFixture[str]) -> None:
+    runner.announce(read_experiment(FILE, ["claim='Falls [nats/token] [/x].'"]), None)
+    assert "Falls [nats/token] [/x]." in capsys.readouterr().out
+
+
+def test_a_result_that_is_no_json_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    path.write_text("")
+    with pytest.raises(ValueError, match=r"result\.json is no JSON .*; remove it"):
+        read_json(path)
+
+
+def test_a_package_installed_in_a_foreign_checkout_has_no_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / ".venv" / "memtrain"
+    package.mkdir(parents=True)
+    (tmp_path / ".gitignore").write_text(".venv\n")
+    name = ["-c", "user.name=u", "-c", "user.email=u@example.org"]
+    for words in (["init", "-q"], ["add", ".gitignore"], [*name, "commit", "-qm", "mine"]):
+        subprocess.run(["git", *words], cwd=tmp_path, check=True)
+    monkeypatch.setattr(provenance, "__file__", str(package / "provenance.py"))
+    assert provenance.commit() is None
+    monkeypatch.setattr(provenance, "__file__", str(tmp_path / ".gitignore"))
+    assert len(provenance.commit() or "") == 40
 
 
 def test_a_tuning_run_that_diverges_is_recorded_and_the_grid_goes_on(tmp_path: Path) -> None:

@@ -210,10 +210,31 @@ def test_two_fits_that_start_together_have_folders_of_their_own(monkeypatch: pyt
 
     monkeypatch.setenv("SLURM_JOB_ID", "42")
     configuration = {"model": {"class_path": "BPTTModule"}, "data": {"class_path": "Retrieval"}}
-    first = MemtrainCLI(configuration, build=False).new_directory()
-    monkeypatch.setenv("SLURM_JOB_ID", "43")
+    cli = MemtrainCLI(configuration, build=False)
+    first = cli.new_directory()
     assert first.name.endswith("-42")
-    assert MemtrainCLI(configuration, build=False).new_directory() != first
+    monkeypatch.setenv("SLURM_JOB_ID", "43")
+    assert cli.new_directory() != first
+    monkeypatch.setenv("SLURM_STEP_ID", "1")  # of srun: the same for all its processes and in each turn
+    assert cli.new_directory() == Path("runs", "fit", "BPTTModule-Retrieval-43.1")
+
+
+def test_a_fit_whose_machine_was_lost_continues_in_the_next_turn_of_its_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ("trainer", "bptt", "retrieval")
+    fit = ["fit", *(word for name in names for word in ("--config", str(FILE.with_name(f"{name}.yaml"))))]
+    monkeypatch.chdir(tmp_path)
+    for name, value in (TASK | {"SLURM_STEP_ID": "0"}).items():
+        monkeypatch.setenv(name, value)
+    assert main([*fit, "--trainer.max_steps=2"]) == 0
+    (folder,) = Path("runs", "fit").iterdir()
+    assert main(fit) == 1
+    assert f"{folder}, which holds the run of" in capsys.readouterr().err  # nobody has put the job back
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    assert main(fit) == 0
+    assert load_checkpoint(folder / "checkpoints" / "last.ckpt")["global_step"] == 4
+    assert list(Path("runs", "fit").iterdir()) == [folder]
 
 
 @pytest.mark.slow

@@ -71,6 +71,25 @@ def test_methods_and_seeds_can_be_picked() -> None:
     assert [str(run) for run in list_runs(experiment)] == ["bptt 8 seed 3", "bptt 8 seed 4"]
 
 
+def test_a_difficulty_has_one_name_however_it_is_written() -> None:
+    changes = ["difficulty.values=[8.0]", "evaluation.difficulties=[12.0]"]
+    grid = "grid={learning_rates: {bptt: [1e-3]}, seeds: [9], difficulty: 8.0}"
+    experiment = read_experiment(FILE, [*changes, grid])
+    assert {
+        str(run.folder.parts[run.folder.parts.index("bptt") + 1])
+        for run in list_runs(experiment)
+        if run.method == "bptt"
+    } == {"8"}
+    assert str(experiment.evaluation.difficulties) == "[12]"
+
+
+def test_a_difficulty_to_tune_at_needs_an_experiment_with_difficulties() -> None:
+    changes = ["difficulty=null", "evaluation.difficulties=[]", "data.init_args.length=8"]
+    grid = "grid={learning_rates: {bptt: [1e-3]}, seeds: [9], difficulty: 99}"
+    with pytest.raises(ValueError, match=r"grid\.difficulty is 99, but the experiment has no difficulty"):
+        read_experiment(FILE, [*changes, grid])
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
@@ -121,6 +140,11 @@ def test_methods_and_seeds_can_be_picked() -> None:
         ("methods={late: [dmt]}", "methods.late begins with dmt, but DMT needs a trained network"),
         ("stages.smt.model.init_args.freeze_teacher=true", "methods.smt_dmt begins with smt, whose freeze_teacher"),
         ("name.first=x", "name is 'tiny'"),
+        ("methods={1: [bptt]}", "methods has the entry 1, which is no word; quote it"),
+        ("trainer.max_time=2020-01-01", "trainer.max_time is 2020-01-01, which YAML takes for a date; quote it"),
+        ("data.init_args=[3]", "data.init_args is [3], but must be options and their values"),
+        ("seeds=[-1]", "seeds has -1, but a seed must be in 0..4294967295"),
+        ("grid={learning_rates: {bptt: [1e-3]}, seeds: [5_000_000_000]}", "grid.seeds has 5000000000"),
     ],
 )
 def test_an_entry_that_makes_no_sense_is_refused_in_one_sentence(change: str, sentence: str) -> None:

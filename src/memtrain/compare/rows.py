@@ -19,6 +19,8 @@ COLUMNS = [
 
 METRICS = ("accuracy", "loss", "bits")
 DRIFTS = ("mean", "equilibrium", "relative")
+RESULTS = "*/*/*/*/result.json"
+"""Of finished stages: method, difficulty, seed, stage; those of tuning runs lie deeper."""
 BEGUN = ("origins.json", "budget.json")
 """Files of a stage that has begun; before it is timed it has the first alone, older ones have the second alone."""
 REFERENCE_LINES = ("chance", "shortcut_accuracy", "best_possible", "unigram_entropy", "bigram_entropy")
@@ -69,6 +71,11 @@ def refuse_duplicates(table: pd.DataFrame, keys: list[str]) -> None:
             )
 
 
+def nothing_finished(directory: Path) -> bool:
+    """Whether a result folder has no result yet."""
+    return not any(directory.glob(RESULTS))
+
+
 def read_results(directories: Iterable[Path]) -> list[dict[str, Any]]:
     """The results of result folders, each with the `folder` of its stage, without those of tuning runs.
 
@@ -82,7 +89,7 @@ def read_results(directories: Iterable[Path]) -> list[dict[str, Any]]:
     for directory in directories:
         if not directory.is_dir():
             raise FileNotFoundError(f"There is no folder {directory}; name one that `memtrain run` has filled.")
-        paths = sorted(directory.glob("*/*/*/*/result.json"))
+        paths = sorted(directory.glob(RESULTS))
         if not paths:
             raise FileNotFoundError(
                 f"{directory} has no finished stage (METHOD/DIFFICULTY/SEED/STAGE/result.json); "

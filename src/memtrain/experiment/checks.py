@@ -12,6 +12,8 @@ WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 """What may name a folder."""
 MEMORY = re.compile(r"[1-9][0-9]*[KMGT]?")
 LEAST_HOURS = 0.1
+LARGEST_SEED = 2**32 - 1
+"""Of numpy's and Lightning's generators."""
 PRINTABLE = re.compile(r"[^\s\"'\\]*")
 
 
@@ -49,6 +51,13 @@ def check(experiment: Experiment) -> None:
         if method in OWN_FOLDERS:
             raise ValueError(f"methods has a method named {method}, which is {OWN_FOLDERS[method]}; rename it.")
         check_source(method, stages[0], experiment.stages[stages[0]].model)
+    for option, seeds in (
+        ("seeds", experiment.seeds),
+        ("grid.seeds", experiment.grid.seeds if experiment.grid else []),
+    ):
+        wrong = next((seed for seed in seeds if not 0 <= seed <= LARGEST_SEED), None)
+        if wrong is not None:
+            raise ValueError(f"{option} has {wrong}, but a seed must be in 0..{LARGEST_SEED}; choose for example 0.")
     check_overwritten(experiment)
     check_slurm(experiment.slurm)
     check_lists(experiment)
@@ -90,7 +99,11 @@ def check_lists(experiment: Experiment) -> None:
 
 
 def check_grid(experiment: Experiment, grid: Grid) -> None:
-    """Refuse learning rates for what is not there, and tuning on a seed that is compared."""
+    """Refuse learning rates for what is not there, a difficulty of nothing, and tuning on a seed that is compared."""
+    if grid.difficulty is not None and experiment.difficulty is None:
+        raise ValueError(
+            f"grid.difficulty is {grid.difficulty}, but the experiment has no difficulty; leave it out, or set that."
+        )
     for method, rates in grid.learning_rates.items():
         if method not in experiment.methods:
             raise ValueError(f"grid.learning_rates names {method}, but methods has {', '.join(experiment.methods)}.")

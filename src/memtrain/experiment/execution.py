@@ -283,7 +283,7 @@ def evaluate(
             metric.distributed_available_fn = lambda: False  # of several processes, the first reads alone
     trainer = Trainer(
         accelerator=options["accelerator"],
-        devices=1,  # several would weight a padded last batch wrongly
+        devices=options["devices"][:1] if isinstance(options["devices"], list) else 1,  # more would pad the last batch
         precision=options["precision"],
         default_root_dir=untouched(directory / plan.folder),
         logger=False,

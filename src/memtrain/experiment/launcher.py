@@ -117,9 +117,8 @@ def finish(job: Job, progress: Progress) -> bool:
     """Close the books on a process that has ended; False if it failed."""
     job.log.close()
     succeeded = job.process.returncode == 0
-    progress.update(job.bar, completed=1.0 if succeeded else None, message="done" if succeeded else "failed")
-    progress.stop_task(job.bar)
-    if succeeded and not progress.console.is_terminal:  # in a log file, a line in place of a bar
+    progress.remove_task(job.bar)  # the bars are of runs at work; those of all would not fit a terminal
+    if succeeded:
         progress.console.print(f"{job.run}: done")
     if not succeeded:
         lines = (job.folder / "log.txt").read_text(errors="replace").strip().splitlines() or ["it printed nothing"]

@@ -45,6 +45,7 @@ def read_experiment(
     for change in changes:
         apply_change(content, change)
     fill(content)
+    require_plain(content, file)
     parser = SentenceParser()
     parser.add_class_arguments(Experiment)
     try:
@@ -69,6 +70,23 @@ def fill(content: Any) -> None:
             content[name] = {}
         elif isinstance(entry, (dict, list)):
             fill(entry)
+
+
+def require_plain(content: Any, file: Path, place: str = "") -> None:
+    """Refuse what YAML reads and JSON, in which runs are recorded, does not have, and options that are no mapping."""
+    if isinstance(content, dict):
+        for name, entry in content.items():
+            if not isinstance(name, str):
+                raise ValueError(f"{file}: {place or 'the file'} has the entry {name!r}, which is no word; quote it.")
+            within = f"{place}.{name}" if place else name
+            if name == "init_args" and not isinstance(entry, dict):
+                raise ValueError(f"{file}: {within} is {entry!r}, but must be options and their values.")
+            require_plain(entry, file, within)
+    elif isinstance(content, list):
+        for number, entry in enumerate(content):
+            require_plain(entry, file, f"{place}[{number}]")
+    elif not isinstance(content, (str, int, float, type(None))):
+        raise ValueError(f"{file}: {place} is {content}, which YAML takes for a {type(content).__name__}; quote it.")
 
 
 def select(experiment: Experiment, methods: Sequence[str]) -> Experiment:

@@ -8,7 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 import yaml
+from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
 from rich.console import Console
+from rich.markup import escape
 
 from memtrain.experiment.execution import execute, is_done
 from memtrain.experiment.launcher import end_with_launcher, launch
@@ -18,6 +20,8 @@ from memtrain.experiment.slurm import require_sbatch, submission, submit, write_
 from memtrain.experiment.specification import Experiment
 from memtrain.experiment.tuning import rates_of, write_tuning
 from memtrain.files import write_text
+
+JOBS_ON_CPU = 2
 
 
 def run_index(experiment: Experiment, directory: Path, index: int) -> None:
@@ -39,13 +43,13 @@ def run_index(experiment: Experiment, directory: Path, index: int) -> None:
     execute(experiment, run, directory, rates_of(experiment, run, directory))
 
 
-def launch_experiment(experiment: Experiment, directory: Path, jobs: int = 1) -> int:
+def launch_experiment(experiment: Experiment, directory: Path, jobs: int | None = None) -> int:
     """Do what is left of an experiment, here.
 
     Args:
         experiment: the experiment.
         directory: folder of its results.
-        jobs: runs at a time.
+        jobs: runs at a time; None: two on a CPU, one on a GPU.
 
     Returns:
         The number of runs that failed.
@@ -55,9 +59,10 @@ def launch_experiment(experiment: Experiment, directory: Path, jobs: int = 1) ->
         FileNotFoundError: before anything runs, where a path of the data leads nowhere.
     """
     console = announce(experiment, jobs)
+    jobs = local_jobs(experiment, jobs)
     if experiment.measurement is not None:
         measure(experiment.measurement, directory)
-        console.print(f"Results: {directory / 'results.csv'}, {directory / 'figure.png'}")
+        console.print(f"Results: {directory / 'results.csv'}, {directory / 'figure.png'}", markup=False)
         return 0
     tuning, compared = checked_runs(experiment)
     prepare_data(experiment)
@@ -118,6 +123,30 @@ def submit_experiment(experiment: Experiment, directory: Path, jobs: int | None 
     return any(left.values())
 
 
+def local_jobs(experiment: Experiment, jobs: int | None) -> int:
+    """Runs at a time on this machine.
+
+    Raises:
+        ValueError: if several were to share a GPU while their steps are timed.
+    """
+    trainers = [{**experiment.trainer, **stage.trainer} for stage in experiment.stages.values()]
+    accelerators = [trainer.get("accelerator", "auto") for trainer in trainers]
+    on_cpu = all(name == "cpu" or (name == "auto" and not has_gpu()) for name in accelerators)
+    if jobs is None:
+        return JOBS_ON_CPU if on_cpu else 1
+    if jobs > 1 and not on_cpu and experiment.budget.seconds is not None:
+        raise ValueError(
+            f"--jobs is {jobs}, but runs that share a GPU would be timed, and so given their steps, by what the others "
+            "do; leave --jobs out, or set budget.steps in place of budget.seconds."
+        )
+    return jobs
+
+
+def has_gpu() -> bool:
+    """Whether Lightning finds one by itself."""
+    return CUDAAccelerator.is_available() or MPSAccelerator.is_available()
+
+
 def announce(experiment: Experiment, jobs: int | None) -> Console:
     """Say what is going to be done."""
     if jobs is not None and jobs < 1:
@@ -125,13 +154,13 @@ def announce(experiment: Experiment, jobs: int | None) -> Console:
     for name in ("lightning.fabric", "lightning.pytorch"):  # the runs' own logs say it
         logging.getLogger(name).setLevel(logging.WARNING)
     console = Console(soft_wrap=True, highlight=False)
-    console.print(f"[bold]{experiment.name}[/bold]: {experiment.claim}")
+    console.print(f"[bold]{escape(experiment.name)}[/bold]: {escape(experiment.claim)}")
     return console
 
 
 def expectation(experiment: Experiment, runs: int, jobs: int) -> str:
     """How much is about to be done."""
-    said = f"{runs} runs to train, {jobs} at a time"
+    said = f"{runs} run{'s' * (runs > 1)} to train, {jobs} at a time"
     if experiment.budget.seconds is None:
         return f"{said}."
     minutes = -(-runs // jobs) * experiment.budget.seconds / 60

@@ -5,6 +5,11 @@ from dataclasses import dataclass, field
 Number = int | float
 
 
+def whole(number: Number) -> Number:
+    """8 for 8.0, so that one difficulty has one name, however YAML or the parser reads it."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
 @dataclass(frozen=True)
 class Difficulty:
     """What makes the data harder.
@@ -16,6 +21,10 @@ class Difficulty:
 
     key: str
     values: list[Number]
+
+    def __post_init__(self) -> None:
+        """Name each value in one way."""
+        object.__setattr__(self, "values", [whole(value) for value in self.values])
 
 
 @dataclass(frozen=True)
@@ -63,6 +72,10 @@ class Evaluation:
     samples: int = 1024
     difficulties: list[Number] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        """Name each value in one way."""
+        object.__setattr__(self, "difficulties", [whole(value) for value in self.difficulties])
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -78,6 +91,11 @@ class Grid:
     learning_rates: dict[str, list[float] | dict[str, list[float]]]
     seeds: list[int]
     difficulty: Number | None = None
+
+    def __post_init__(self) -> None:
+        """Name the difficulty as `Difficulty` does."""
+        if self.difficulty is not None:
+            object.__setattr__(self, "difficulty", whole(self.difficulty))
 
 
 @dataclass(frozen=True)

@@ -121,13 +121,13 @@ class MemtrainCLI(LightningCLI):
         if "weights_only" in self.settings:
             self.settings.weights_only = True  # no checkpoint may carry code
         model = self.settings.model
-        if "vocabulary_size" not in model.init_args:
+        if "vocabulary_size" not in model.get("init_args", {}):
             raise ValueError(
                 f"{model.class_path} has no option vocabulary_size, which the data module sets; "
                 "take it in the constructor and pass it on to MemoryModule."
             )
         for part, base in (("model", "MemoryModule"), ("data", "SequenceDataModule")):
-            if "seed" not in self.settings[part].init_args:
+            if "seed" not in self.settings[part].get("init_args", {}):
                 raise ValueError(
                     f"{self.settings[part].class_path} has no option seed, which seed_everything sets; take it in the "
                     f"constructor and pass it on to {base}."
@@ -147,8 +147,11 @@ class MemtrainCLI(LightningCLI):
         """
         if "ckpt_path" not in self.settings:
             return
-        path, folder = self.settings.ckpt_path, self.directory or self.settings.trainer.default_root_dir
+        path, folder = self.settings.ckpt_path, self.settings.trainer.default_root_dir
         if self.config.subcommand == "fit":
+            if self.is_next_turn(Path(folder or self.new_directory())):
+                path = self.settings.ckpt_path = "last"
+                folder = folder or self.new_directory()
             if path not in (None, "last"):
                 raise ValueError(
                     f"ckpt_path is {path}, but fit takes only last, with trainer.default_root_dir the folder of the "
@@ -161,12 +164,17 @@ class MemtrainCLI(LightningCLI):
                     )
                 trained = load_checkpoint(Path(folder, "checkpoints", "last.ckpt"))["memtrain"]["class_path"]
                 self.require_class(path, trained)
-            elif folder is not None:
-                refuse_trained(Path(folder))
+            else:
+                refuse_trained(Path(folder or self.new_directory()))
             return
         if path is None:
             raise ValueError(f"ckpt_path is missing, but {self.config.subcommand} reads a checkpoint; give its file.")
         self.require_class(path, load_checkpoint(path)["memtrain"]["class_path"])
+
+    def is_next_turn(self, folder: Path) -> bool:
+        """Whether a cluster has started this job again, whose run left a checkpoint, but none of Lightning's own."""
+        started_again = int(os.environ.get("SLURM_RESTART_COUNT", 0)) > 0 and self.settings.ckpt_path is None
+        return started_again and (folder / "checkpoints" / "last.ckpt").is_file() and not has_hpc_checkpoint(folder)
 
     def require_class(self, path: str, trained: str) -> None:
         """Refuse a checkpoint of another stage than the model's."""
@@ -213,10 +221,11 @@ class MemtrainCLI(LightningCLI):
         require_folder("trainer.default_root_dir", Path(directory))
         kwargs["default_root_dir"] = directory
         if not self.record:
-            return self.checked_trainer(logger=False, enable_checkpointing=False, **kwargs)
-        kwargs["plugins"] = [*(options.plugins or []), AtomicCheckpointIO()]
+            # callbacks of the configuration may ask for what is missing here, as a logger
+            return self.checked_trainer(logger=False, enable_checkpointing=False, callbacks=[], **kwargs)
+        kwargs["plugins"] = [*as_list(options.plugins), AtomicCheckpointIO()]
         kwargs["logger"] = self.loggers(options.logger, Path(directory))
-        kwargs["callbacks"] = [*(options.callbacks or []), *self.callbacks, *self.records(options, directory)]
+        kwargs["callbacks"] = [*as_list(options.callbacks), *self.callbacks, *self.records(options, directory)]
         return self.checked_trainer(**kwargs)
 
     def checked_trainer(self, **kwargs: Any) -> Trainer:
@@ -252,7 +261,7 @@ class MemtrainCLI(LightningCLI):
         reader = None if self.subcommand == "fit" else self.subcommand
         table = MetricsTable(directory, reader or "metrics")
         if isinstance(chosen, (list, Logger)):
-            return [table, *(chosen if isinstance(chosen, list) else [chosen])]
+            return [table, *as_list(chosen)]
         if chosen is False or reader:
             return [table]
         return [table, Timeline(self.events or directory, before=self.steps_before())]
@@ -276,10 +285,20 @@ class MemtrainCLI(LightningCLI):
         return source.counters["steps"] if source else 0
 
     def new_directory(self) -> Path:
-        """`runs/fit/<model>-<data>-<time>-<job or process>`: no two fits share it, though they start together."""
+        """`runs/fit/<model>-<data>-<time>-<job or process>`: no two fits share it, though they start together.
+
+        What srun starts ends in the numbers of job and step instead, which are the same for all its processes, and in
+        each turn of a job that goes back to the queue.
+        """
         names = [self.settings[part].class_path.rpartition(".")[2] for part in ("model", "data")]
-        started = [datetime.now().strftime("%Y%m%d-%H%M%S"), os.environ.get("SLURM_JOB_ID", str(os.getpid()))]
-        return Path("runs", self.subcommand or "fit", "-".join([*names, *started]))
+        job, step = os.environ.get("SLURM_JOB_ID"), os.environ.get("SLURM_STEP_ID")
+        started = f"{job}.{step}" if job and step else f"{datetime.now():%Y%m%d-%H%M%S}-{job or os.getpid()}"
+        return Path("runs", self.config.get("subcommand") or "fit", "-".join([*names, started]))
+
+
+def as_list(chosen: Any) -> list[Any]:
+    """What Lightning takes as one, as several or not at all."""
+    return [] if chosen is None else chosen if isinstance(chosen, list) else [chosen]
 
 
 def refuse_trained(folder: Path) -> None:
@@ -288,11 +307,16 @@ def refuse_trained(folder: Path) -> None:
     A run that a cluster has put back into its queue has another checkpoint there, which Lightning continues.
     """
     last = folder / "checkpoints" / "last.ckpt"
-    if last.is_file() and not any(folder.glob("hpc_ckpt_*.ckpt")):
+    if last.is_file() and not has_hpc_checkpoint(folder):
         raise ValueError(
             f"trainer.default_root_dir is {folder}, which holds the run of {last}; give --ckpt_path last to continue "
             "it, or another folder."
         )
+
+
+def has_hpc_checkpoint(folder: Path) -> bool:
+    """Whether a run was told by its cluster to save itself, and goes on from there without being asked."""
+    return any(folder.glob("hpc_ckpt_*.ckpt"))
 
 
 def check_files(words: Sequence[str]) -> None:
