@@ -98,7 +98,7 @@ class Source:
 
     Attributes:
         path: the checkpoint file.
-        checkpoint: what it holds.
+        checkpoint: what the next stage needs of it: no optimiser's state, and no weights once these are restored.
         network: the options of its networks.
     """
 
@@ -165,8 +165,13 @@ class Source:
             if network is not None and part:
                 load_weights(network, part, self.path)
 
+    def forget_weights(self) -> None:
+        """Free the memory of the weights, which a whole stage would otherwise hold beside its own."""
+        self.checkpoint.pop("state_dict", None)
+
 
 def load_source(path: str | Path) -> Source:
     """Read the checkpoint that a stage starts from; see `load_checkpoint` for what is raised."""
     checkpoint = load_checkpoint(path)
-    return Source(str(path), checkpoint, network_options(checkpoint))
+    needed = {name: checkpoint[name] for name in ("state_dict", "memtrain", "hyper_parameters", "global_step")}
+    return Source(str(path), needed, network_options(checkpoint))

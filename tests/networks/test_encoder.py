@@ -61,12 +61,14 @@ def test_a_growing_context_sees_the_whole_past_and_nothing_of_the_future(inputs:
         assert furthest_seen(make_teacher(attention=attention), inputs, 8) == set(range(9))
 
 
-@pytest.mark.parametrize(("layers", "window"), [(1, 3), (2, 3), (3, 2), (2, 1)])
-def test_a_causal_window_sees_layers_times_window_less_one_tokens_back(
-    layers: int, window: int, inputs: Tensor
+@pytest.mark.parametrize(
+    ("layers", "window", "taps"), [(1, 3, 0), (2, 3, 0), (3, 2, 0), (2, 1, 0), (2, 3, 2), (2, 3, 3)]
+)
+def test_a_causal_window_sees_layers_times_window_less_one_tokens_back_and_the_taps_before(
+    layers: int, window: int, taps: int, inputs: Tensor
 ) -> None:
-    teacher = make_teacher(encoder_layers=layers, context_length=window)
-    assert furthest_seen(teacher, inputs, 9) == set(range(9 - layers * (window - 1), 10))
+    teacher = make_teacher(encoder_layers=layers, context_length=window, short_convolution=taps)
+    assert furthest_seen(teacher, inputs, 9) == set(range(9 - layers * (window - 1) - max(0, taps - 1), 10))
 
 
 def test_a_windowed_causal_encoder_of_two_layers_does_not_equal_encoding_the_window(inputs: Tensor) -> None:

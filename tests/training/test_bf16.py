@@ -9,7 +9,7 @@ from lightning.pytorch.callbacks import Callback
 from tiny import NETWORK, VOCABULARY, Batches
 
 from memtrain.networks import NetworkOptions
-from memtrain.networks.cells import GRUCell, LSTMCell, MLPCell
+from memtrain.networks.cells import GRUCell, LSTMCell, MLPCell, ParaGRUCell, ParaLSTMCell
 from memtrain.training import BPTTModule, DMTModule, SMTModule, TeacherModule
 
 SIZES = {"width": 8, "memory_tokens": 2, "heads": 2, "head_dimension": 4}
@@ -29,11 +29,14 @@ STAGES = {
     "bptt, mlp": (BPTTModule, {"network": RMS(cell=MLPCell)}),
     "bptt, gru": (BPTTModule, {"network": TANH(cell=GRUCell, readout="linear")}),
     "bptt, lstm": (BPTTModule, {"network": TANH(cell=LSTMCell)}),
+    "bptt, para_gru": (BPTTModule, {"network": TANH(cell=ParaGRUCell)}),
+    "bptt, para_lstm": (BPTTModule, {"network": TANH(cell=ParaLSTMCell)}),
+    "bptt, newton": (BPTTModule, {"network": TANH(cell=ParaLSTMCell), "trajectory": "newton"}),
 }
 
 
 class Observed(Callback):
-    """The gradients of the first step, and the types of the memories that encoder and cell have returned in it."""
+    """The gradients of the first step, and the types of memories in it: what encoder and cell return, and the RNN reads."""
 
     def __init__(self):
         self.gradients, self.types = {}, set()
@@ -43,6 +46,12 @@ class Observed(Callback):
         makers += [module.rnn.cell.step, module.rnn.cell.rollout] if module.rnn else []
         for make in makers:
             setattr(make.__self__, make.__name__, partial(self.note_type, make))
+        if module.rnn:
+            module.rnn.read = partial(self.note_read, module.rnn.read)
+
+    def note_read(self, read, memory):
+        self.types.add(memory.dtype)
+        return read(memory)
 
     def note_type(self, make, *args):
         memory = make(*args)
@@ -71,3 +80,28 @@ def test_gradients_point_where_those_of_float32_do_and_memories_stay_float32(sta
         assert rounded[name].isfinite().all(), name
         assert torch.cosine_similarity(gradient.flatten(), rounded[name].flatten(), dim=0) > 0.95, name
     assert observed["bf16-mixed"].types == {torch.float32}
+
+
+@pytest.mark.parametrize("micro_batches", [1, 3])
+def test_autocast_is_off_in_every_backward_pass(micro_batches, make_trainer):
+    """What is computed in float32 on purpose is differentiated in float32, in micro-batches too."""
+    module = TeacherModule(vocabulary_size=VOCABULARY, network=NETWORK, micro_batches=micro_batches)
+    found = []
+    module.teacher.embedding.weight.register_hook(lambda _: found.append(torch.is_autocast_enabled("cpu")))
+    make_trainer(1, precision="bf16-mixed").fit(module, datamodule=Batches())
+    assert found == [False] * micro_batches
+
+
+@pytest.mark.parametrize("cell", [GRUCell, LSTMCell])
+def test_gated_cells_keep_memories_out_of_autocast(cell, monkeypatch):
+    """CUDA's autocast runs their kernels in 16 bits, a CPU's does not."""
+    made, found = cell(8, 2, "tanh"), []
+    for kernel in made.children():
+        forward = kernel.forward
+        monkeypatch.setattr(
+            kernel, "forward", lambda *x, f=forward: found.append(torch.is_autocast_enabled("cpu")) or f(*x)
+        )
+    with torch.autocast("cpu", torch.bfloat16):
+        memory = made.step(torch.zeros(3, 2, 8), torch.randn(3, 8, dtype=torch.bfloat16))
+    assert found == [False]
+    assert memory.dtype == torch.float32

@@ -15,6 +15,7 @@ from memtrain.networks.generation import generate_tokens
 from memtrain.training import BPTTModule, DMTModule, SMTModule
 from memtrain.training.loading import load_module
 from memtrain.trajectory import NewtonOptions, Trajectory, sequential
+from memtrain.trajectory.scan import scan_flops
 
 GATED = replace(NETWORK, memory_normalization="tanh")
 NETWORKS = {
@@ -162,22 +163,25 @@ def test_iterations_residual_and_fallback_are_logged(make_trainer):
 
 
 def test_what_newton_says_is_of_all_micro_batches(monkeypatch, make_trainer):
-    said = [(3, 2, 1e-7, 0), (9, 6, 1e-6, 2), (4, 1, 1e-8, 0)]  # steps, iterations, residual, fallback of each
+    # of each: steps, FLOPs of scans, iterations, residual, error, fallback
+    said = [(3, 10, 2, 1e-7, 0.1, 0), (9, 30, 6, 1e-6, 0.5, 2), (4, 70, 1, 1e-8, 0.2, 0)]
 
     def roll_out(cell, memory, embeddings, *rest):
-        steps, iterations, residual, fallback = said[len(module.solved)]
+        steps, scans, *found = said[len(module.solved)]
         states = sequential(cell, memory, embeddings).states
-        found = {"iterations": iterations, "residual": residual, "fallback": fallback}
-        return Trajectory.known(states, steps, **{name: torch.tensor([value]) for name, value in found.items()})
+        names = ("iterations", "residual", "error", "fallback")
+        values = {name: torch.tensor([value]) for name, value in zip(names, found, strict=True)}
+        return Trajectory.known(states, steps, scan_flops=scans, **values)
 
     monkeypatch.setattr("memtrain.training.rollout.roll_out", roll_out)
     module = make(BPTTModule, trajectory="newton", micro_batches=3)
     make_trainer(1).fit(module, datamodule=Batches())
     logged = module.trainer.logged_metrics
     assert module.newton_steps == 9
-    assert module.counters.sequential_flops == bptt_flops(module.rnn, 9, through_time=False)
+    assert module.counters.sequential_flops == bptt_flops(module.rnn, 9, through_time=False) + 70
     assert logged["train/newton_iterations"] == 3
     assert logged["train/newton_residual"] == torch.tensor(1e-6)
+    assert logged["train/newton_error"] == torch.tensor(0.5)
     assert logged["train/newton_fallback"] == torch.tensor(1 / 3)
 
 
@@ -191,27 +195,38 @@ def test_memories_that_no_guess_reads_are_not_encoded(monkeypatch, make_trainer,
     assert encoded == [[6]]
 
 
+def scanned_block(cell) -> tuple[int, int]:
+    """Numbers of a memory, and rows of a block of its Jacobian."""
+    return cell.width * cell.memory_tokens, cell.components
+
+
 def test_counters_know_what_was_sequential(batch, make_trainer):
-    """Newton's evaluations follow one another, its backward pass is one step; the gradient still spans the rollout."""
+    """Newton's evaluations and scans follow one another, its backward pass is one of each; the gradient still spans
+    the rollout.
+    """
     for stage in (BPTTModule, DMTModule):
         module = make(stage, trajectory="newton")
         module.trainer = make_trainer()
         module.losses(batch)
-        assert 2 <= module.newton_steps <= 8
+        updates = module.newton_steps - 3  # two evaluations for the best guess, one after the last update
+        assert 1 <= updates <= 7
+        assert module.scan_flops == (updates + 1) * scan_flops(*scanned_block(module.rnn.cell), 7, "chunked")
         expected = (
             bptt_flops(module.rnn, module.newton_steps, through_time=False)
             if stage is BPTTModule
             else dmt_flops(module.teacher, module.rnn, 7, module.newton_steps, through_time=False)
         )
-        assert module.sequential_flops(batch) == expected
+        assert module.sequential_flops(batch) == expected + module.scan_flops
         assert module.counters.gradient_steps == 7
     _, module = loss_curve(make_trainer, BPTTModule, 1, trajectory="newton", newton=EXACT)
-    assert module.counters.sequential_flops == bptt_flops(module.rnn, module.newton_steps, through_time=False)
+    expected = bptt_flops(module.rnn, module.newton_steps, through_time=False) + module.scan_flops
+    assert module.counters.sequential_flops == expected
     scanned, unrolled = make(BPTTModule), make(BPTTModule, adjoint="autograd")
     for module, through_time in ((scanned, False), (unrolled, True)):
         module.trainer = make_trainer()
-        assert module.sequential_flops(batch) == bptt_flops(module.rnn, 7, through_time)
         module.losses(batch)
+        scans = 0 if through_time else scan_flops(*scanned_block(module.rnn.cell), 7, "chunked")
+        assert module.sequential_flops(batch) == bptt_flops(module.rnn, 7, through_time) + scans
         assert module.counters.gradient_steps == 7
 
 

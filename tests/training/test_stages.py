@@ -121,6 +121,12 @@ def test_every_stage_logs_the_same_names(train, make_trainer):
         module = stage(vocabulary_size=VOCABULARY, init_from=str(smt))
         names.append(set(make_trainer().test(module, datamodule=Batches(), verbose=False)[0]))
     assert names[0] == names[1]
+    kinds = {}
+    for stage in (TeacherModule, BPTTModule):  # of one network alone
+        tested = make_trainer().test(make(stage), datamodule=Batches(), verbose=False)[0]
+        assert set(tested) < names[0]
+        kinds[stage] = {name.split("/")[1] for name in tested}
+    assert kinds == {TeacherModule: {"teacher", "memory"}, BPTTModule: {"rollout", "memory"}}
     assert {
         f"test/{kind}/{name}" for kind in ("teacher", "one_step", "rollout") for name in ("loss", "bits", "accuracy")
     } < names[0]
@@ -329,7 +335,8 @@ def test_smt_from_dmt_keeps_the_teachers_decoder(train, make_trainer):
     torch.testing.assert_close(module.teacher.state_dict(), decoder, rtol=0, atol=0)
 
 
-def test_where_the_loss_is_scaled_gradients_are_unscaled_before_they_are_clipped(make_trainer):
+def test_where_the_loss_is_scaled_the_optimizer_leaves_unscaling_to_lightning(make_trainer):
+    """A fused step would unscale by itself, after gradients have been clipped."""
     module = make(SMTModule)
     module.trainer = make_trainer()
     assert module.configure_optimizers()["optimizer"].defaults["fused"]
@@ -342,3 +349,12 @@ def test_compile_is_for_rollouts_and_changes_no_name_of_a_weight():
     assert compiled.rnn.cell.compiled
     assert not plain.rnn.cell.compiled
     assert compiled.state_dict().keys() == plain.state_dict().keys()
+
+
+def test_a_stage_holds_no_weights_of_its_source_beside_its_own(train, make_trainer):
+    smt = train(make(SMTModule), "smt")
+    module = DMTModule(vocabulary_size=VOCABULARY, init_from=str(smt))
+    assert set(module.source.checkpoint) == {"state_dict", "memtrain", "hyper_parameters", "global_step"}
+    make_trainer(1).fit(module, datamodule=Batches())
+    assert "state_dict" not in module.source.checkpoint
+    assert module.source.counters["steps"] == 3

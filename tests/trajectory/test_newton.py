@@ -140,7 +140,7 @@ def test_failing_samples_are_solved_by_another_way_and_others_are_not_touched(
     start, embeddings = hard_problem()
     start.requires_grad_()
     options = replace(EXACT, maximum_iterations=iterations, window=window)
-    with pytest.warns(UserWarning, match="some samples did not converge and were solved in windows or step by step"):
+    with pytest.warns(UserWarning, match="some samples did not converge and were solved in windows"):
         trajectory = newton(cell, start, embeddings, options)
     exact = sequential(cell, start, embeddings).states
     torch.testing.assert_close(trajectory.states, exact, rtol=1e-10, atol=1e-10)
@@ -252,7 +252,15 @@ def test_samples_stop_by_themselves_and_do_not_mix() -> None:
     start, embeddings = hard_problem()
     together = newton(cell, start, embeddings)
     assert len(set(together.iterations.tolist())) > 1
-    assert together.sequential_steps == together.iterations.max() + 1
+    updates = int(together.iterations.max())
+    assert together.sequential_steps == updates + 1 + 2  # the best guess: images, then their residual
+    for guess, evaluations in (("zeros", 0), ("input", 1)):
+        solved = newton(cell, start, embeddings, NewtonOptions(guess=guess))
+        assert solved.sequential_steps == solved.iterations.max() + 1 + evaluations
+    with torch.no_grad():
+        alone = newton(cell, start, embeddings)
+    one = together.scan_flops // (updates + 1)  # the gradient takes a scan too
+    assert (together.scan_flops, alone.scan_flops) == ((updates + 1) * one, updates * one)
     for sample in range(3):
         alone = newton(cell, start[sample : sample + 1], embeddings[sample : sample + 1])
         assert alone.iterations.item() == together.iterations[sample]

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from memtrain.trajectory.scan import linear_recurrence
+from memtrain.trajectory.scan import Backend, linear_recurrence, scan_flops
 
-BACKENDS = ["loop", "chunked", "blelloch"]
+BACKENDS: list[Backend] = ["loop", "chunked", "blelloch"]
 LENGTHS = [1, 2, 17, 256, 1000]
 STRUCTURES = {"diagonal": (4,), "block-diagonal": (2, 2), "dense": (4,)}
 
@@ -35,6 +35,22 @@ def by_hand(coefficients: Tensor, inputs: Tensor, initial: Tensor) -> Tensor:
 
 def relative_error(value: Tensor, expected: Tensor) -> float:
     return ((value - expected).norm() / expected.norm()).item()
+
+
+@pytest.mark.parametrize(
+    ("block", "backend", "flops"),
+    [
+        (1, "loop", 10 * 8),  # a multiply-add of 4 numbers a step
+        (1, "chunked", 3 * 8 + (3 + 1) * 8),  # 4 steps a chunk, 3 chunks
+        (1, "blelloch", 4 * (4 + 8)),  # 4 levels: joining is one product a number
+        (2, "loop", 10 * 16),
+        (2, "chunked", 3 * 32 + (3 + 1) * 16),  # joining two blocks of 2x2: 2 * 8 FLOPs, of which there are 2
+        (4, "blelloch", 4 * (128 + 32)),
+    ],
+)
+def test_sequential_flops_by_hand(block: int, backend: Backend, flops: int) -> None:
+    """Ten steps of four numbers."""
+    assert scan_flops(4, block, 10, backend) == flops
 
 
 def test_a_worked_example() -> None:

@@ -30,7 +30,8 @@ class NetworkOptions:
             one pass a timestep, expensive where all timesteps are wanted.
         context_length: null: memories see everything since the first token. A number Tc: with bidirectional, exactly
             the last Tc tokens; with causal, Tc is each layer's attention window, so that a memory sees up to
-            `encoder_layers * (Tc - 1)` tokens back and equals encoding the prefix, not the window.
+            `encoder_layers * (Tc - 1)` tokens back (and as many more as `short_convolution` has taps but one), and
+            equals encoding the prefix, not the window.
         short_convolution: taps of a causal depthwise convolution on the encoder's input embeddings; 0: none;
             2 (each token sees its predecessor) removes the teacher's plateau on "the token after the marker" tasks.
         register_positions: shared: all registers of a timestep t stand at position t + 1. consecutive: at t + 1, t + 2

@@ -127,8 +127,10 @@ class MemoryModule(LightningModule, ABC):
                 loss = torch.stack(list(terms.values())).sum() / len(parts)
                 found.append(torch.stack([loss * len(parts), *terms.values()]).detach())
                 if len(found) < len(parts):
-                    # Only this rank's so far: DDP averages the gradients once this method has returned.
-                    self.trainer.strategy.backward(loss, None)
+                    # Only this rank's so far: DDP averages the gradients once this method has returned. Lightning
+                    # has autocast on around this method, and off around the backward pass of the last part.
+                    with torch.autocast(self.device.type, enabled=False):
+                        self.trainer.strategy.backward(loss, None)
         self.step_flops = self.sequential_flops(batch)  # newton knows its iterations now
         own = torch.stack(found).mean(0)
         means = dict(zip(("loss", *terms), self.mean_over_ranks(own.clone()), strict=True))
@@ -184,6 +186,12 @@ class MemoryModule(LightningModule, ABC):
         if self.world_size > 1:
             dist.all_reduce(values)
         return values / self.world_size
+
+    def largest_of_ranks(self, values: Tensor) -> Tensor:
+        """The largest of each number over the ranks."""
+        if self.world_size > 1:
+            dist.all_reduce(values, dist.ReduceOp.MAX)
+        return values
 
     @property
     def world_size(self) -> int:
@@ -309,6 +317,8 @@ class MemoryModule(LightningModule, ABC):
         if stage == "fit":
             self.check_trainer()
         if self.trainer.ckpt_path is not None or self.provenance:
+            if self.source is not None:
+                self.source.forget_weights()
             return
         if self.source is None:
             if stage == "fit" and self.requires():
@@ -320,6 +330,7 @@ class MemoryModule(LightningModule, ABC):
         self.source.compare(self.vocabulary_size, self.network)
         # The teacher last: in SMT its decoder is the RNN's readout, and after DMT the source has two of them.
         self.source.restore({"rnn": self.rnn, "teacher": self.teacher}, self.requires())
+        self.source.forget_weights()
         self.counters = Counters(**self.source.counters)
         self.provenance = self.source.provenance
 

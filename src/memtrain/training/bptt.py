@@ -6,7 +6,7 @@ from torch import Tensor
 
 from memtrain.batch import SequenceBatch
 from memtrain.metrics.flops import bptt_flops, dmt_flops
-from memtrain.training.rollout import Rollout, RolloutModule
+from memtrain.training.rollout import RolloutModule
 
 FRUITLESS_STEPS = 10
 """Steps in a row without a target at any label after which BPTT stops."""
@@ -51,11 +51,16 @@ class BPTTModule(RolloutModule):
     def losses(self, batch: SequenceBatch) -> dict[str, Tensor]:
         """Cross-entropy at the labelled steps that bear targets."""
         rollout = self.roll(batch)
-        self.require_targets(batch, rollout)
         self.count_gradient_steps(self.gradient_chain(rollout.window))
         return {"readout": self.readout_loss(batch, rollout, detach=False)}
 
-    def require_targets(self, batch: SequenceBatch, rollout: Rollout) -> None:
+    def training_step(self, batch: SequenceBatch, batch_idx: int) -> Tensor:
+        """See RolloutModule; refuses to go on in vain."""
+        loss = super().training_step(batch, batch_idx)
+        self.require_targets(batch)
+        return loss
+
+    def require_targets(self, batch: SequenceBatch) -> None:
         """Refuse to go on where step after step no label bears a target, so that nothing is trained.
 
         Windows from the teacher's memories may miss a lone target many times, and train on it now and then.
@@ -65,12 +70,14 @@ class BPTTModule(RolloutModule):
         """
         if self.start == "teacher":
             return
+        window = self.window(batch.inputs.shape[1])
         counts = self.count_targets(batch)
-        missed = bool(counts.any() & ~counts[rollout.timesteps].any())  # one wait for a GPU, not two
+        labelled = counts[:window][self.label_stride - 1 :: self.label_stride]
+        missed = bool(counts.any() & ~labelled.any())  # one wait for a GPU, not two
         self.fruitless = self.fruitless + 1 if missed else 0
         if self.fruitless >= FRUITLESS_STEPS:
             raise ValueError(
-                f"label_stride is {self.label_stride} and rollout_length {rollout.window}, but in {FRUITLESS_STEPS} "
+                f"label_stride is {self.label_stride} and rollout_length {window}, but in {FRUITLESS_STEPS} "
                 "steps no labelled timestep has borne a target, so that nothing is trained; set model.label_stride to "
                 "1, or model.rollout_length to null."
             )
@@ -80,5 +87,5 @@ class BPTTModule(RolloutModule):
         length = batch.inputs.shape[1]
         steps, through_time = self.sequential_steps(self.window(length)), self.unrolls_backward
         if self.teacher is None:
-            return bptt_flops(self.rnn, steps, through_time)
-        return dmt_flops(self.teacher, self.rnn, length, steps, through_time)
+            return self.scan_flops + bptt_flops(self.rnn, steps, through_time)
+        return self.scan_flops + dmt_flops(self.teacher, self.rnn, length, steps, through_time)

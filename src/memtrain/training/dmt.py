@@ -49,4 +49,4 @@ class DMTModule(RolloutModule):
         """See `memtrain.metrics.flops`."""
         length = batch.inputs.shape[1]
         steps = self.sequential_steps(self.window(length))
-        return dmt_flops(self.teacher, self.rnn, length, steps, self.unrolls_backward)
+        return self.scan_flops + dmt_flops(self.teacher, self.rnn, length, steps, self.unrolls_backward)

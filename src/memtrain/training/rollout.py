@@ -14,6 +14,9 @@ from memtrain.training.base import MemoryModule
 from memtrain.trajectory import Adjoint, Gradient, Method, NewtonOptions, Trajectory, roll_out, scans_adjoint
 from memtrain.trajectory.recurrence import refuse_large_memory
 
+WORST = ("residual", "error")
+"""What newton says of its solutions of which the largest is logged, not the mean."""
+
 
 @dataclass(frozen=True)
 class Rollout:
@@ -131,7 +134,7 @@ class RolloutModule(MemoryModule):
                     "has updates to compile; set compile to false."
                 )
             self.rnn.cell.compiled = True
-        self.newton_steps = 0
+        self.newton_steps = self.scan_flops = 0
         self.solved: list[dict[str, Tensor]] = []
         if trajectory == "newton" or self.scans_adjoint:
             structured = isinstance(self.rnn.cell, StructuredCell) and self.newton.jacobian != "full"
@@ -236,23 +239,31 @@ class RolloutModule(MemoryModule):
 
     def training_step(self, batch: SequenceBatch, batch_idx: int) -> Tensor:
         """The sum of the stage's losses; logs what newton says of its solutions, those of all micro-batches."""
-        self.newton_steps, self.solved = 0, []
+        self.newton_steps, self.scan_flops, self.solved = 0, 0, []
         loss = super().training_step(batch, batch_idx)
         if self.solved:
             found = {name: torch.stack([solved[name] for solved in self.solved]) for name in self.solved[0]}
-            worst = found.pop("residual").max()
-            means = {f"train/newton_{name}": values.mean() for name, values in found.items()}
-            self.log_dict(means | {"train/newton_residual": worst}, batch_size=len(batch.index))
+            worst = torch.stack([found.pop(name).max() for name in WORST])
+            means = self.mean_over_ranks(torch.stack([values.mean() for values in found.values()]))
+            logged = dict(zip((*found, *WORST), (*means, *self.largest_of_ranks(worst)), strict=True))
+            self.log_dict(
+                {f"train/newton_{name}": value for name, value in logged.items()}, batch_size=len(batch.index)
+            )
+            costs = torch.tensor([self.newton_steps, self.scan_flops], device=worst.device)
+            self.newton_steps, self.scan_flops = self.largest_of_ranks(costs).tolist()
+            self.step_flops = self.sequential_flops(batch)  # all ranks wait for the one with the longest chain
         return loss
 
     def _note(self, rolled: Trajectory) -> None:
-        """Keep what newton says of its solution, for the log and the counters."""
-        if rolled.iterations is None or rolled.fallback is None or rolled.residual is None:
+        """Keep what a solver says of its solution, for the log and the counters."""
+        self.scan_flops = max(self.scan_flops, rolled.scan_flops)
+        if rolled.iterations is None or rolled.fallback is None or rolled.residual is None or rolled.error is None:
             return
         self.newton_steps = max(self.newton_steps, rolled.sequential_steps)
         found = {
             "iterations": rolled.iterations.float().mean(),
             "residual": rolled.residual.max(),
+            "error": rolled.error.detach().max(),
             "fallback": (rolled.fallback > 0).float().mean(),
         }
         if rolled.exponent is not None:
@@ -299,10 +310,7 @@ class RolloutModule(MemoryModule):
         ]
 
     def sequential_steps(self, window: int) -> int:
-        """Cell evaluations of a rollout that follow one another; newton's are those of the latest training step.
-
-        Newton's linear recurrences, whose depth is small and whose steps are cheap, are not counted.
-        """
+        """Cell evaluations of a rollout that follow one another; newton's are those of the latest training step."""
         if self.trajectory == "newton":
             return self.newton_steps
         return min(window, self.sweeps) if self.trajectory == "picard" else window

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from memtrain.networks.cells import Cell
-from memtrain.trajectory.recurrence import Jacobian, Recurrence, propagate
+from memtrain.trajectory.recurrence import Jacobian, Recurrence, propagate, propagation_flops
 from memtrain.trajectory.scan import Backend, preceding
 from memtrain.trajectory.solution import Trajectory
 
@@ -73,11 +73,13 @@ def scan_adjoint(
         scan: see `memtrain.trajectory.scan`.
 
     Returns:
-        The trajectory of `sequential`, with the same gradients.
+        The trajectory of `sequential`, with the same gradients, in the memory's own precision: autocast is off, which
+        it is not in `sequential`.
     """
     with torch.autocast(memory.device.type, enabled=False):
         recurrence = Recurrence.of(cell, embeddings.to(memory.dtype))
         with torch.no_grad():
             states = recurrence.rollout(memory)
-        states, _, _ = attach_gradient(recurrence, states, memory, jacobian, scan)
-    return Trajectory.known(states, embeddings.shape[1])
+        states, _, matrices = attach_gradient(recurrence, states, memory, jacobian, scan)
+    backward = propagation_flops(matrices, states, scan)
+    return Trajectory.known(states, embeddings.shape[1], scan_flops=backward)

@@ -15,13 +15,15 @@ from torch import Tensor
 from memtrain.networks.cells import Cell
 from memtrain.trajectory.adjoint import attach_gradient
 from memtrain.trajectory.exponent import largest_exponent
-from memtrain.trajectory.recurrence import Jacobian, Recurrence, propagate
+from memtrain.trajectory.recurrence import Jacobian, Recurrence, propagate, propagation_flops
 from memtrain.trajectory.scan import Backend, preceding
 from memtrain.trajectory.solution import Fallback, Trajectory
 
 log = logging.getLogger(__name__)
 
 Guess = Literal["zeros", "input", "teacher", "best"]
+GUESS_EVALUATIONS: dict[Guess, int] = {"zeros": 0, "input": 1, "teacher": 0, "best": 2}
+"""Cell evaluations that follow one another before the iteration starts."""
 
 
 @dataclass(frozen=True)
@@ -78,12 +80,14 @@ class Attempt:
         residual: `[B]`, that of these states, NaN or infinite where it diverged.
         converged: bool `[B]`, the residual is within the tolerance.
         iterations: int64 `[B]`, updates made.
+        scan_flops: sequential FLOPs of their linear recurrences, per sample.
     """
 
     states: Tensor
     residual: Tensor
     converged: Tensor
     iterations: Tensor
+    scan_flops: int
 
 
 @torch.no_grad()
@@ -103,6 +107,7 @@ def iterate(recurrence: Recurrence, guess: Tensor, memory: Tensor, options: Newt
     states, active = guess.clone(), torch.arange(len(guess), device=guess.device)
     residual, lowest = states.new_full((2, len(guess)), torch.inf)
     iterations, stale = torch.zeros(2, len(guess), dtype=torch.int64, device=guess.device)
+    scans = 0
     for iteration in range(options.maximum_iterations + 1):
         now, part = states[active], recurrence.take(active)
         after, jacobian = part.linearize(preceding(memory[active], now), options.jacobian)
@@ -115,9 +120,10 @@ def iterate(recurrence: Recurrence, guess: Tensor, memory: Tensor, options: Newt
         if iteration == options.maximum_iterations or not going.any():
             break
         updated = part.clip(now + propagate(jacobian, defect, None, options.scan), memory[active])
+        scans += propagation_flops(jacobian, now, options.scan)
         active = active[going]
         states[active] = updated[going]
-    return Attempt(states, residual, residual <= options.tolerance, iterations)
+    return Attempt(states, residual, residual <= options.tolerance, iterations, scans)
 
 
 def newton(
@@ -156,9 +162,11 @@ def newton(
         states, after, jacobian = attach_gradient(recurrence, solved.states, memory, scan=options.scan)
         defect = after - solved.states
         error = propagate(jacobian.abs(), defect.abs(), None, options.scan)
+        backward = propagation_flops(jacobian, states, options.scan) if torch.is_grad_enabled() else 0
         return Trajectory.known(
             states,
-            solved.sequential_steps,
+            GUESS_EVALUATIONS[options.guess] + solved.sequential_steps,
+            scan_flops=solved.scan_flops + backward,
             iterations=solved.iterations,
             residual=relative_size(defect, solved.states),
             error=error.flatten(1).amax(1),
@@ -195,10 +203,11 @@ def relative_size(defect: Tensor, states: Tensor) -> Tensor:
 
 
 class _Solved(NamedTuple):
-    """States all of which are the rollout's, and what they took; see Trajectory."""
+    """States all of which are the rollout's within the tolerance, and what they took; see Trajectory."""
 
     states: Tensor
     sequential_steps: int
+    scan_flops: int
     iterations: Tensor
     fallback: Tensor
 
@@ -206,7 +215,8 @@ class _Solved(NamedTuple):
 def _solve(recurrence: Recurrence, guess: Tensor, memory: Tensor, options: NewtonOptions) -> _Solved:
     """All samples at once; then those that have failed by another way."""
     attempt = iterate(recurrence, guess, memory, options)
-    states, iterations, steps = attempt.states, attempt.iterations, int(attempt.iterations.max()) + 1
+    states, iterations, scans = attempt.states, attempt.iterations, attempt.scan_flops
+    steps = int(iterations.max()) + 1
     fallback = torch.full_like(iterations, Fallback.NONE)
     failed = (~attempt.converged).nonzero().flatten()
     if len(failed):
@@ -214,13 +224,15 @@ def _solve(recurrence: Recurrence, guess: Tensor, memory: Tensor, options: Newto
         states[failed], fallback[failed] = rescued.states, rescued.fallback
         iterations[failed] += rescued.iterations
         steps += rescued.sequential_steps
+        scans += rescued.scan_flops
         log.info("newton: %d of %d samples failed, residual %.1e", len(failed), len(guess), attempt.residual.max())
         warnings.warn(
-            "trajectory is newton, but some samples did not converge and were solved in windows or step by step, which "
-            "is exact but slow; see the logged fallback, and raise alpha, or set trajectory to sequential.",
+            "trajectory is newton, but some samples did not converge and were solved in windows (within the tolerance, "
+            "which says little of a chaotic cell: see the logged error) or step by step, which is slow; see the logged "
+            "fallback, and raise alpha, or set trajectory to sequential.",
             stacklevel=3,
         )
-    return _Solved(states, steps, iterations, fallback)
+    return _Solved(states, steps, scans, iterations, fallback)
 
 
 def _rescue(recurrence: Recurrence, guess: Tensor, memory: Tensor, options: NewtonOptions) -> _Solved:
@@ -231,9 +243,9 @@ def _rescue(recurrence: Recurrence, guess: Tensor, memory: Tensor, options: Newt
     count, length = guess.shape[:2]
     start = memory
     samples, states = torch.arange(count, device=guess.device), guess.clone()
-    iterations, steps = torch.zeros_like(samples), 0
+    iterations, steps, scans = torch.zeros_like(samples), 0, 0
     if options.window is None or options.window >= length:
-        return _Solved(recurrence.rollout(memory), length, iterations, torch.full_like(samples, Fallback.SEQUENTIAL))
+        return _Solved(recurrence.rollout(memory), length, 0, iterations, torch.full_like(samples, Fallback.SEQUENTIAL))
     fallback = torch.full_like(samples, Fallback.WINDOWS)
     for begin in range(0, length, options.window):
         window = slice(begin, begin + options.window)
@@ -241,6 +253,7 @@ def _rescue(recurrence: Recurrence, guess: Tensor, memory: Tensor, options: Newt
         states[samples, window] = attempt.states
         iterations[samples] += attempt.iterations
         steps += int(attempt.iterations.max()) + 1
+        scans += attempt.scan_flops
         lost = samples[~attempt.converged]
         if len(lost):
             states[lost] = recurrence.take(lost).rollout(start[lost])
@@ -249,4 +262,4 @@ def _rescue(recurrence: Recurrence, guess: Tensor, memory: Tensor, options: Newt
         samples, memory = samples[attempt.converged], attempt.states[attempt.converged, -1]
         if not len(samples):
             break
-    return _Solved(states, steps, iterations, fallback)
+    return _Solved(states, steps, scans, iterations, fallback)

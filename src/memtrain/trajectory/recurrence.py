@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from memtrain.networks.cells import Cell, StructuredCell
-from memtrain.trajectory.scan import Backend, linear_recurrence, preceding
+from memtrain.networks.cells.base import unroll
+from memtrain.trajectory.scan import Backend, linear_recurrence, preceding, scan_flops
 
 Jacobian = Literal["auto", "full", "diagonal"]
 DENSE_LIMIT = 64
@@ -102,13 +103,12 @@ class Recurrence:
 
     def rollout(self, memory: Tensor) -> Tensor:
         """One step after the other: `[B, K, D]` to `[B, T, K, D]`."""
-        if self.teacher is None and not isinstance(self.cell, StructuredCell):
-            return self.cell.rollout(memory, self.inputs)
+        if self.teacher is None or self.alpha is None:
+            structured = isinstance(self.cell, StructuredCell)
+            return unroll(self._update, memory, self.inputs) if structured else self.cell.rollout(memory, self.inputs)
         states = []
-        for t, inputs in enumerate(self.inputs.unbind(1)):
-            if self.teacher is not None and self.alpha is not None:
-                memory = torch.lerp(memory, self.teacher[:, t], self.alpha[t])
-            memory = self._update(memory, inputs)
+        for inputs, taught, share in zip(self.inputs.unbind(1), self.teacher.unbind(1), self.alpha, strict=True):
+            memory = self._update(torch.lerp(memory, taught, share), inputs)
             states.append(memory)
         return torch.stack(states, dim=1)
 
@@ -193,3 +193,9 @@ def propagate(jacobian: Tensor, changes: Tensor, initial: Tensor | None, scan: B
 
     deltas = linear_recurrence(jacobian, units(changes), None if initial is None else units(initial), scan)
     return deltas.mT.reshape(changes.shape)
+
+
+def propagation_flops(jacobian: Tensor, states: Tensor, scan: Backend) -> int:
+    """Sequential FLOPs of `propagate`, per sample, with `changes` of the shape of `states`."""
+    block = 1 if jacobian.dim() == states.dim() else jacobian.shape[-1]
+    return scan_flops(states[0, 0].numel(), block, states.shape[1], scan)

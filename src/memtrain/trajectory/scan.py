@@ -43,6 +43,24 @@ def linear_recurrence(
     return _LinearRecurrence.apply(coefficients, inputs, initial, backend)
 
 
+def scan_flops(numbers: int, block: int, length: int, backend: Backend) -> int:
+    """Sequential FLOPs of a linear recurrence, per sample: its longest chain of operations (see `memtrain.metrics`).
+
+    Args:
+        numbers: of a state.
+        block: rows n of a block of the coefficients: 1 where they are diagonal, `numbers` where they are dense.
+        length: T.
+        backend: see `linear_recurrence`.
+    """
+    step, join = 2 * numbers * block, numbers if block == 1 else 2 * numbers * block**2
+    if backend == "loop":
+        return length * step
+    if backend == "chunked":
+        size = math.isqrt(length - 1) + 1
+        return (size - 1) * max(step, join) + (-(-length // size) + 1) * step
+    return (length - 1).bit_length() * (join + step)
+
+
 def multiply(coefficients: Tensor, states: Tensor) -> Tensor:
     """`A h`, for diagonal coefficients (as many dimensions as states) or matrices (one more)."""
     if coefficients.dim() == states.dim():

@@ -23,8 +23,10 @@ class Trajectory:
     Attributes:
         states: `[B, T, K, D]`, the memory after each input.
         converged: bool `[B, T]`, True where the state is known to be the cell's own rollout from the initial memory
-            (with newton's alpha above 0: the rollout that is fed the teacher's memories in part).
-        sequential_steps: cell evaluations that had to follow one another.
+            (with newton's alpha above 0: the rollout that is fed the teacher's memories in part), newton's within its
+            tolerance.
+        sequential_steps: cell evaluations that had to follow one another, those of newton's guess included.
+        scan_flops: sequential FLOPs of the linear recurrences beside them, that of the gradient included, per sample.
         iterations: int64 `[B]`, newton: updates of the whole trajectory, those of the fallback's windows included.
         residual: `[B]`, newton: the largest `|f(h_{t-1}) - h_t| / max(1, |h_t|)` of the returned states.
         error: `[B]`, newton: to first order, an upper bound of how far any number of a state is from the exact one.
@@ -35,6 +37,7 @@ class Trajectory:
     states: Tensor
     converged: Tensor
     sequential_steps: int
+    scan_flops: int = 0
     iterations: Tensor | None = None
     residual: Tensor | None = None
     error: Tensor | None = None

@@ -1,5 +1,6 @@
 """The GRU cell: torch's fused GRU over the flattened memory."""
 
+import torch
 from torch import Tensor, nn
 
 from memtrain.networks.cells.base import Cell, refuse_rms
@@ -32,6 +33,10 @@ class GRUCell(Cell):
         return self.rollout(memory, embedding.unsqueeze(1)).squeeze(1)
 
     def rollout(self, memory: Tensor, embeddings: Tensor) -> Tensor:
-        """See `Cell.rollout`; one call of the fused kernel."""
-        states, _ = self.gru(embeddings, memory.flatten(1).unsqueeze(0).contiguous())
+        """See `Cell.rollout`; one call of the fused kernel.
+
+        In the memory's own precision: CUDA's autocast runs this kernel, and would keep memories, in 16 bits.
+        """
+        with torch.autocast(memory.device.type, enabled=False):
+            states, _ = self.gru(embeddings.to(memory.dtype), memory.flatten(1).unsqueeze(0).contiguous())
         return states.unflatten(-1, (self.memory_tokens, self.width))

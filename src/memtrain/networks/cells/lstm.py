@@ -37,7 +37,8 @@ class LSTMCell(Cell):
             self.lstm.bias_ih[self.hidden : 2 * self.hidden] += forget_bias
 
     def step(self, memory: Tensor, embedding: Tensor) -> Tensor:
-        """See `Cell.step`."""
+        """See `Cell.step`; in the memory's own precision: CUDA's autocast would keep c in 16 bits."""
         c, h = memory.flatten(1).chunk(2, dim=1)
-        h, c = self.lstm(embedding, (h, c))
+        with torch.autocast(memory.device.type, enabled=False):
+            h, c = self.lstm(embedding.to(memory.dtype), (h, c))
         return torch.cat([c, h], dim=1).view_as(memory)
