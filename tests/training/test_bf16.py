@@ -36,7 +36,7 @@ STAGES = {
 
 
 class Observed(Callback):
-    """The gradients of the first step, and the types of memories in it: what encoder and cell return, and the RNN reads."""
+    """The gradients of the first step, and the types of memories in it: what is returned, and what the RNN reads."""
 
     def __init__(self):
         self.gradients, self.types = {}, set()
