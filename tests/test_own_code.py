@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from memtrain.cli import main
-from memtrain.data import ENDLESS, Retrieval, SequenceDataModule, SequenceDataset
+from memtrain.data import ENDLESS, ArrayDataset, Retrieval, SequenceDataModule, SequenceDataset
 from memtrain.data.blocks import Rows, Split
+from memtrain.generate import start_tokens
+from memtrain.networks import RNN, NetworkOptions
 from memtrain.networks.cells import Cell, MLPCell
+from memtrain.networks.memory import MemoryNormalization
 
 EXPERIMENT = str(Path(__file__).parent / "conf" / "experiment.yaml")
 CELL = """
@@ -174,7 +177,7 @@ class OwnRows(SequenceDataset):
         self.own = rows
 
     def rows(self, indices: NDArray[np.int64]) -> Rows:
-        return tuple(np.repeat(array, len(indices), axis=0) for array in self.own)  # type: ignore[return-value]
+        return tuple(array[indices % len(array)] for array in self.own)  # type: ignore[return-value]
 
 
 class OwnData(Retrieval):
@@ -193,9 +196,12 @@ GOOD = np.ones((1, 8), dtype=np.int64)
 @pytest.mark.parametrize(
     ("rows", "sentence"),
     [
-        ((GOOD, GOOD[:, :7]), r"targets of OwnData, split train, have shape \(1, 7\) for one sample, but .* \(1, 8\)"),
-        ((GOOD * 9, GOOD), r"inputs of OwnData, split train, lie in 9..9, but must in 0..8\."),
-        ((GOOD, GOOD * -1), r"targets of OwnData, split train, lie in -1..-1, but must in 0..8, or -100"),
+        (
+            (GOOD, GOOD[:, :7]),
+            r"targets of OwnData, split train, have shape \(256, 7\), but 256 rows of sequence_length are \(256, 8\)",
+        ),
+        ((GOOD * 9, GOOD), r"inputs of OwnData, split train, lie in 9..9, but must be in 0..8\."),
+        ((GOOD, GOOD * -1), r"targets of OwnData, split train, lie in -1..-1, but must be in 0..8, or -100"),
         (
             (GOOD, GOOD.astype(np.int32)),
             "targets of OwnData, split train, are int32, but must be NumPy arrays of int64",
@@ -211,6 +217,52 @@ def test_rows_that_no_stage_could_train_on_are_refused(
     monkeypatch.setattr(data, "own", rows)
     with pytest.raises(ValueError, match=sentence):
         data.setup("fit")
+
+
+def test_a_token_that_no_stage_could_take_is_found_in_a_later_row_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs = np.ones((200, 8), dtype=np.int64)
+    inputs[150, 3] = 9
+    data = OwnData(length=8)
+    monkeypatch.setattr(data, "own", (inputs, inputs))
+    with pytest.raises(ValueError, match=r"inputs of OwnData, split train, lie in 1..9, but must be in 0..8\."):
+        data.setup("fit")
+
+
+class Unbound(Cell):
+    """A residual cell that ends in no normalisation."""
+
+    def step(self, memory: Tensor, embedding: Tensor) -> Tensor:
+        return 3 * memory + embedding.unsqueeze(1)
+
+
+@pytest.mark.parametrize(("normalization", "cell"), [("rms", Unbound), ("tanh", Unbound), ("rms", MLPCell)])
+def test_a_cell_that_leaves_the_space_of_memories_is_told(
+    normalization: MemoryNormalization, cell: type[Cell], recwarn: pytest.WarningsRecorder
+) -> None:
+    RNN(NetworkOptions(width=8, memory_tokens=2, memory_normalization=normalization, cell=cell), 5)
+    told = [str(warning.message) for warning in recwarn if "outside the space of the teacher's" in str(warning.message)]
+    assert len(told) == (cell is Unbound)
+    assert all(sentence.startswith("Unbound.step returned memories of root mean square") for sentence in told)
+
+
+@pytest.mark.parametrize("tokens", [[99], [-1], [], [[1]]])
+def test_a_prompt_that_own_data_encode_wrongly_is_refused(tokens: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    data = OwnData(length=8)
+    monkeypatch.setattr(data, "encode_prompt", lambda prompt: torch.tensor(tokens, dtype=torch.int64))
+    with pytest.raises(ValueError, match=r"encode_prompt of OwnData makes .* of 'x', but must make a list of tokens"):
+        start_tokens(data, "x")
+
+
+def test_an_array_gives_evaluation_rows_in_order_and_refuses_other_shapes() -> None:
+    rows = np.arange(12, dtype=np.uint8).reshape(4, 3)
+    held_out = ArrayDataset(rows, rows + 1, "val", seed=0, samples=3)
+    assert len(held_out) == 3
+    batch = held_out.__getitems__([2, 0])
+    assert batch.inputs.tolist() == [[6, 7, 8], [0, 1, 2]]
+    assert batch.targets.tolist() == [[7, 8, 9], [1, 2, 3]]
+    for inputs, targets in ((rows, rows[:2]), (rows[:0], rows[:0]), (rows[0], rows[0])):
+        with pytest.raises(ValueError, match=r"The val split has inputs of shape .*, but both must be \[N, T\]"):
+            ArrayDataset(inputs, targets, "val", seed=0, samples=3)
 
 
 def test_a_training_split_that_ends_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

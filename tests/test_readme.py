@@ -7,8 +7,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from memtrain.cli import main
 from memtrain.data.blocks import split_numbers_of
@@ -41,7 +43,7 @@ def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def test_an_example_is_complete_in_less_than_30_lines(mine: Path) -> None:
     files = sorted(mine.rglob("mine/*.*"))
-    assert [file.name for file in files] == ["cell.py", "data.py", "experiment.yaml"]
+    assert [file.name for file in files] == ["cell.py", "data.py", "experiment.yaml", "rows.py"]
     assert all(len(file.read_text().splitlines()) < 30 for file in files)
 
 
@@ -59,6 +61,19 @@ def test_the_own_cell_and_data_train_in_all_stages_are_compared_and_generate(
         if checkpoint.parents[1].name != "teacher":
             assert main([*generate[:1], "--checkpoint", str(checkpoint), *generate[3:]]) == 0
             assert capsys.readouterr().out.startswith("1 2 3 4 ")
+
+
+def test_rows_of_an_array_are_trained_on_in_random_orders_and_compared(mine: Path) -> None:
+    np.save("rows.npy", np.random.default_rng(0).integers(0, 10, (230, 32)))
+    changes = ["data={class_path: mine.rows.Rows}", "difficulty=null", *SMALL]
+    words = [word for change in changes for word in ("--set", change)]
+    assert main(["run", "mine/experiment.yaml", *words, "--output", "runs/rows", "--index", "1"]) == 0
+    from mine.rows import Rows  # type: ignore[import-not-found]
+
+    first, again = (Rows(seed=seed).dataset("train").__getitems__(range(60)).inputs for seed in (0, 1))
+    assert not torch.equal(first, again)  # the seed draws the order
+    assert not torch.equal(first[:30], first[30:])  # and each pass has another
+    assert torch.equal(*(part.unique(dim=0) for part in (first[:30], first[30:])))  # of the same rows
 
 
 def test_the_own_data_echo_and_no_row_is_in_two_splits(mine: Path) -> None:

@@ -110,7 +110,10 @@ def command_parser() -> SentenceParser:
     figures.add_argument("folders", type=Path, nargs="+", help="folders with a results.csv, as experiments/demo")
     commands.add_subcommand("figures", figures, help="draw figures again from their tables")
 
-    generate = SentenceParser(description="Draw samples from a trained RNN, alone, one token after the other.")
+    generate = SentenceParser(
+        description="Draw samples from a trained RNN, alone, one token after the other. They mean something where it "
+        "has learned to predict the next token, as of text and images."
+    )
     generate.add_argument("--checkpoint", type=Path, required=True, help="a checkpoint of stage smt, dmt or bptt")
     generate.add_argument("--prompt", type=str, default=None, help="text or symbols to continue")
     generate.add_argument("--length", type=int, default=None, help="tokens a sample (default: the training length)")

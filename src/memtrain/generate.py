@@ -73,7 +73,13 @@ def generate_samples(
 def start_tokens(data: SequenceDataModule, prompt: str | None) -> Tensor:
     """The tokens that the RNN is fed before it draws, int64 `[1, P]`."""
     if prompt is not None:
-        return data.encode_prompt(prompt).unsqueeze(0)
+        tokens = data.encode_prompt(prompt)
+        if tokens.dim() != 1 or not len(tokens) or not ((tokens >= 0) & (tokens < data.vocabulary_size)).all():
+            raise ValueError(
+                f"encode_prompt of {type(data).__name__} makes {tokens.tolist()} of {prompt!r}, but must make a list "
+                f"of tokens in 0..{data.vocabulary_size - 1}, one at least."
+            )
+        return tokens.unsqueeze(0)
     if data.start_token is None:
         raise ValueError(f'{type(data).__name__} cannot start by itself; give a --prompt, for example "1 0 1".')
     return torch.tensor([[data.start_token]])

@@ -311,4 +311,6 @@ def test_the_next_command_takes_the_best_methods_first_seed(tmp_path: Path) -> N
     checkpoint.touch()
     commands = next_commands(table_of(tmp_path), tmp_path)
     assert commands[0] == f"tensorboard --logdir {tmp_path}"
-    assert commands[1] == f"memtrain generate --checkpoint {checkpoint} --prompt '1 0 1'"
+    assert len(commands) == 1  # most of what a probe's RNN says is no continuation
+    loss = table_of(tmp_path).assign(chance=float("nan"))
+    assert next_commands(loss, tmp_path)[1] == f"memtrain generate --checkpoint {checkpoint}"

@@ -11,7 +11,7 @@ from memtrain.data import RasterDataModule, TextDataModule, images, sources, tex
 
 def test_text_of_the_hub_becomes_splits(monkeypatch: pytest.MonkeyPatch, cache_folder: str) -> None:
     rows = {"train": [{"text": "once"}, {"text": "upon"}], "validation": [{"text": "a time"}]}
-    monkeypatch.setattr(text, "hub_splits", lambda path: rows)
+    monkeypatch.setattr(text, "hub_splits", lambda path, subset: rows)
     data = TextDataModule(path="someone/stories", length=2, cache_folder=cache_folder)
     data.prepare_data()
     assert data.stream("train").tokens.tobytes() == b"once\0upon\0"
@@ -21,7 +21,7 @@ def test_text_of_the_hub_becomes_splits(monkeypatch: pytest.MonkeyPatch, cache_f
 def test_what_the_hub_gave_once_is_not_asked_for_again(monkeypatch: pytest.MonkeyPatch, cache_folder: str) -> None:
     asked = []
 
-    def answer(path: str) -> dict[str, Any]:
+    def answer(path: str, subset: str | None) -> dict[str, Any]:
         asked.append(path)
         return {"train": [{"text": "once upon a time"}]}
 
@@ -36,7 +36,7 @@ def test_images_of_the_hub_become_splits(monkeypatch: pytest.MonkeyPatch, cache_
         "train": [{"image": Image.new("L", (4, 4), 255)}] * 3,
         "test": [{"image": Image.new("L", (4, 4), 0)}] * 2,
     }
-    monkeypatch.setattr(images, "hub_splits", lambda path: rows)
+    monkeypatch.setattr(images, "hub_splits", lambda path, subset: rows)
     data = RasterDataModule(path="someone/digits", image_size=2, levels=2, cache_folder=cache_folder)
     data.prepare_data()
     assert [data.stream(split).tokens.tolist() for split in ("train", "val", "test")] == [
@@ -52,7 +52,9 @@ def test_images_of_the_hub_become_splits(monkeypatch: pytest.MonkeyPatch, cache_
 def test_a_column_of_the_hub_that_holds_no_images_is_refused(
     monkeypatch: pytest.MonkeyPatch, cache_folder: str
 ) -> None:
-    monkeypatch.setattr(images, "hub_splits", lambda path: {"train": [{"image": Image.new("L", (4, 4)), "label": 3}]})
+    monkeypatch.setattr(
+        images, "hub_splits", lambda path, subset: {"train": [{"image": Image.new("L", (4, 4)), "label": 3}]}
+    )
     data = RasterDataModule(path="someone/digits", column="label", cache_folder=cache_folder)
     with pytest.raises(ValueError, match=r"data\.column is 'label', but in someone/digits it holds a int, not images"):
         data.prepare_data()
@@ -71,5 +73,23 @@ def test_a_name_that_the_hub_refuses_is_reported_in_one_sentence(
     assert time.perf_counter() - before < 5
     assert str(caught.value) == (
         "data.path is nobody/nothing, which is no local path and cannot be read from the Hugging Face hub "
-        "(404 Client Error); correct the path, or connect to the network."
+        "(404 Client Error more about it); correct the path, or connect to the network."
     )
+
+
+def test_a_configuration_of_the_hub_is_asked_for_by_name_and_cached_apart(
+    monkeypatch: pytest.MonkeyPatch, cache_folder: str
+) -> None:
+    def load(path: str, name: str | None, streaming: bool) -> dict[str, Any]:
+        if name is None:
+            raise ValueError("Config name is missing.\nPlease pick one among: ['small', 'large']")
+        return {"train": [{"text": f"{name} " * 20}]}
+
+    monkeypatch.setattr(sources.HfApi, "dataset_info", lambda *_, **__: None)
+    monkeypatch.setattr(sources, "load_dataset", load)
+    with pytest.raises(FileNotFoundError, match=r"among: \['small', 'large'\]\); set data\.subset to one of its"):
+        TextDataModule(path="someone/wiki", length=2, cache_folder=cache_folder).prepare_data()
+    for subset in ("small", "large"):
+        data = TextDataModule(path="someone/wiki", subset=subset, length=2, cache_folder=cache_folder)
+        data.prepare_data()
+        assert data.stream("train").tokens.tobytes().startswith(subset.encode())

@@ -89,9 +89,9 @@ def next_commands(rows: pd.DataFrame, directory: Path) -> list[str]:
     if len(final):
         best = final[final["method"] == ranked(final)[0]].sort_values("seed", kind="stable").iloc[0]
         checkpoint = best["folder"] / "checkpoints" / "last.ckpt"
-        prompt = ["--prompt", "1 0 1"] if metric_of(own) == "accuracy" else []  # a probe cannot start by itself
-        if checkpoint.is_file():
-            commands.append(["memtrain", "generate", "--checkpoint", str(checkpoint), *prompt])
+        # where accuracy counts, most outputs are no tokens of a continuation, and many were never trained
+        if checkpoint.is_file() and metric_of(own) == "loss":
+            commands.append(["memtrain", "generate", "--checkpoint", str(checkpoint)])
     return [shlex.join(command) for command in commands]
 
 

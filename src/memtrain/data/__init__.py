@@ -1,5 +1,6 @@
 """Data sets as LightningDataModules: synthetic probes, text, and images in raster order."""
 
+from memtrain.data.arrays import ArrayDataset
 from memtrain.data.base import SequenceDataModule, SequenceDataset
 from memtrain.data.probes import KeyValueRecall, ModularArithmetic, Parity, Retrieval, Stack, StringCopy
 from memtrain.data.raster import RasterDataModule
@@ -8,6 +9,7 @@ from memtrain.data.text import TextDataModule
 
 __all__ = [
     "ENDLESS",
+    "ArrayDataset",
     "KeyValueRecall",
     "ModularArithmetic",
     "Parity",

@@ -17,6 +17,9 @@ from memtrain.data.blocks import Rows, Split
 from memtrain.data.options import require_at_least
 from memtrain.data.sampler import ENDLESS, EvaluationSampler, TrainingSampler
 
+CHECKED_ROWS = 256
+"""The first rows of a split, which are looked at before any is used."""
+
 
 class SequenceDataset(Dataset[SequenceBatch], ABC):
     """One split: sample `i` is a pure function of (seed, split, i).
@@ -35,7 +38,8 @@ class SequenceDataset(Dataset[SequenceBatch], ABC):
     def rows(self, indices: NDArray[np.int64]) -> Rows:
         """Return inputs and targets, int64 `[B, T]`, of the samples at `indices` `[B]`.
 
-        A training split has `ENDLESS` samples: one of few rows draws from them, as by `indices % len(self.own)`.
+        A training split has `ENDLESS` samples; one of few rows takes them in one random order after another, as
+        `memtrain.data.ArrayDataset` does with rows that are at hand.
         """
 
     def __len__(self) -> int:
@@ -78,7 +82,7 @@ class SequenceDataModule(LightningDataModule, ABC):
             `limit_val_batches` is 1: compare runs of the same size only.
         workers: processes that prepare batches beside training. 0 (in the training process) is enough for
             probes; raise it if the profiler shows the loader waiting.
-        seed: moves the training stream only; evaluation sets are the same for every seed.
+        seed: moves the training stream only; evaluation sets are the same for every seed. Set by `seed_everything`.
     """
 
     modality: ClassVar[Literal["symbols", "text", "image"]]
@@ -163,19 +167,21 @@ class SequenceDataModule(LightningDataModule, ABC):
             if split == "train" and len(dataset) < ENDLESS:
                 raise ValueError(
                     f"The training split of {type(self).__name__} has {len(dataset)} samples, but training reads on "
-                    "and on; give its SequenceDataset memtrain.data.ENDLESS samples, and let rows() draw from its own, "
-                    "as by indices % own."
+                    "and on; make it a memtrain.data.ArrayDataset, or give it memtrain.data.ENDLESS samples and let "
+                    "rows() draw from its own."
                 )
-            self.check_rows(split, *dataset.rows(np.zeros(1, dtype=np.int64)))
+            first = np.arange(min(CHECKED_ROWS, len(dataset)), dtype=np.int64)
+            self.check_rows(split, len(first), dataset.rows(first))
             self._datasets[split] = dataset
         return self._datasets[split]
 
-    def check_rows(self, split: Split, *rows: NDArray[np.int64]) -> None:
-        """Refuse a data set whose first row is not what every stage takes for granted.
+    def check_rows(self, split: Split, count: int, rows: Rows) -> None:
+        """Refuse a data set whose first rows are not what every stage takes for granted.
 
         Args:
-            split: whose row it is.
-            rows: inputs and targets, int64 `[1, T]` each.
+            split: whose rows they are.
+            count: how many were asked for, B.
+            rows: inputs and targets, int64 `[B, T]` each.
 
         Raises:
             ValueError: naming the data set and what is wrong.
@@ -184,19 +190,19 @@ class SequenceDataModule(LightningDataModule, ABC):
             raise ValueError(
                 f"rows() of {type(self).__name__} gives {len(rows)} arrays, but must give inputs, targets."
             )
-        shape = (1, self.sequence_length)
+        shape = (count, self.sequence_length)
         for name, values in zip(("inputs", "targets"), rows, strict=True):
             place = f"The {name} of {type(self).__name__}, split {split},"
             if not isinstance(values, np.ndarray) or values.dtype != np.int64:
                 kind = getattr(values, "dtype", type(values).__name__)
                 raise ValueError(f"{place} are {kind}, but must be NumPy arrays of int64.")
             if values.shape != shape:
-                raise ValueError(f"{place} have shape {values.shape} for one sample, but sequence_length says {shape}.")
+                raise ValueError(f"{place} have shape {values.shape}, but {count} rows of sequence_length are {shape}.")
             real = values[values != IGNORE_INDEX] if name == "targets" else values
             if real.size and not (real.min() >= 0 and real.max() < self.vocabulary_size):
                 missing = f", or {IGNORE_INDEX} for no target" if name == "targets" else ""
                 raise ValueError(
-                    f"{place} lie in {real.min()}..{real.max()}, but must in 0..{self.vocabulary_size - 1}{missing}."
+                    f"{place} lie in {real.min()}..{real.max()}, but must be in 0..{self.vocabulary_size - 1}{missing}."
                 )
 
     def setup(self, stage: str | None = None) -> None:

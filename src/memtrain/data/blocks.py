@@ -76,6 +76,16 @@ class Blocks:
         return tuple(np.concatenate(column)[order] for column in columns)
 
 
+def passes(seed: int, samples: int) -> Blocks:
+    """A training stream of so many samples: all of them in one random order after another, `take(indices)[0]`."""
+    return Blocks(draw_order, seed, "train", size=samples)
+
+
+def draw_order(generator: np.random.Generator, count: int) -> tuple[NDArray[np.int64]]:
+    """Draw an order in which to go through `count` samples once."""
+    return (generator.permutation(count),)
+
+
 def split_numbers_of(rows: NDArray[np.int64]) -> NDArray[np.int64]:
     """Say which split each input row belongs to, by a hash of the row alone.
 

@@ -33,12 +33,13 @@ class LabelledImage(NamedTuple):
     image: Image.Image
 
 
-def read_images(path: str | None, column: str, split_by: str) -> Iterator[LabelledImage]:
+def read_images(path: str | None, column: str, subset: str | None, split_by: str) -> Iterator[LabelledImage]:
     """Read every image of a source, in a fixed order.
 
     Args:
         path: see `RasterDataModule`.
         column: column of images in a hub data set.
+        subset: name of its configuration, where it has several.
         split_by: "photo" or "file", see `RasterDataModule`.
 
     Raises:
@@ -50,7 +51,7 @@ def read_images(path: str | None, column: str, split_by: str) -> Iterator[Labell
         return
     local = local_path(path)
     if local is None:
-        yield from _hub(path, column)
+        yield from _hub(path, column, subset)
         return
     for file in image_files(local):
         if is_idx(file):
@@ -139,8 +140,8 @@ def _digits() -> Iterator[LabelledImage]:
         yield LabelledImage("train", str(number), Image.fromarray(np.round(image * (255 / 16)).astype(np.uint8)))
 
 
-def _hub(path: str, column: str) -> Iterator[LabelledImage]:
-    for name, rows in hub_splits(path).items():
+def _hub(path: str, column: str, subset: str | None) -> Iterator[LabelledImage]:
+    for name, rows in hub_splits(path, subset).items():
         for number, row in enumerate(rows):
             require_column(row, column, path)
             if not isinstance(row[column], Image.Image):

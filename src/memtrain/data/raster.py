@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from memtrain.data.base import SequenceDataModule, SequenceDataset
-from memtrain.data.blocks import EVALUATION_SEED, Blocks, Rows, Split
+from memtrain.data.blocks import EVALUATION_SEED, Rows, Split, passes
 from memtrain.data.entropy import conditional_entropy, entropy
 from memtrain.data.images import image_files, read_images, to_levels
 from memtrain.data.options import require_at_least, require_between
@@ -18,11 +18,6 @@ from memtrain.data.sampler import ENDLESS
 from memtrain.data.sources import describe_files, local_path
 from memtrain.data.token_file import TokenFile, cache_entry, prepare_once
 from memtrain.data.windows import WindowDataset
-
-
-def draw_order(generator: np.random.Generator, count: int) -> tuple[NDArray[np.int64]]:
-    """Draw an order in which to go through `count` images once."""
-    return (generator.permutation(count),)
 
 
 class ImageDataset(SequenceDataset):
@@ -50,7 +45,7 @@ class ImageDataset(SequenceDataset):
         super().__init__(ENDLESS if split == "train" else min(samples, images))
         self.stream = stream
         self.pixels = pixels
-        self.passes = Blocks(draw_order, seed, split, size=images) if split == "train" else None
+        self.passes = passes(seed, images) if split == "train" else None
 
     def rows(self, indices: NDArray[np.int64]) -> Rows:
         """Return inputs and targets, int64 `[B, T]`, of the samples at `indices` `[B]`."""
@@ -85,6 +80,7 @@ class RasterDataModule(SequenceDataModule):
         split_by: "photo" keeps image files whose names agree up to the last "-" in one split (Sketchy:
             drawings of one photo); "file" lets every file stand alone.
         column: name of the column of images in a Hugging Face data set.
+        subset: name of the configuration, where a hub data set has several.
         held_out: share of the groups held out where the source has only a training split.
         cache_folder: where the prepared pixels are kept, one byte each; null = `memtrain` under
             `$XDG_CACHE_HOME` or `~/.cache`.
@@ -104,6 +100,7 @@ class RasterDataModule(SequenceDataModule):
         crop_length: int | None = None,
         split_by: Literal["photo", "file"] = "photo",
         column: str = "image",
+        subset: str | None = None,
         held_out: float = 0.1,
         cache_folder: str | None = None,
         **options: Any,
@@ -124,6 +121,7 @@ class RasterDataModule(SequenceDataModule):
         self.crop_length = crop_length
         self.split_by = split_by
         self.column = column
+        self.subset = subset
         self.held_out = held_out
         self.cache_folder = cache_folder
         super().__init__(**options)
@@ -204,19 +202,20 @@ class RasterDataModule(SequenceDataModule):
             "format": 1,
             "source": source,
             **{name: getattr(self, name) for name in names},
+            **({} if self.subset is None else {"subset": self.subset}),
         }
 
     def _write_pixels(self, folder: Path) -> None:
         groups: dict[str, dict[str, list[NDArray[np.uint8]]]] = {}
-        for split, group, image in read_images(self.path, self.column, self.split_by):
+        for split, group, image in read_images(self.path, self.column, self.subset, self.split_by):
             pixels = to_levels(image, self.image_size, self.levels, self.threshold, self.invert)
             groups.setdefault(split, {}).setdefault(group, []).append(pixels)
         for split, chosen in share_out(groups, self.held_out).items():
             if not chosen:
                 total = sum(len(members) for members in groups.values())
                 raise ValueError(
-                    f"data.path is {self.path}, whose images form {total} groups, which leaves none for "
-                    f"the {split} split; give more images, or set data.split_by to file if its images are "
+                    f"data.path is {self.path}, whose images form {total} group{'s' * (total > 1)}, which leaves none "
+                    f"for the {split} split; give more images, or set data.split_by to file if its images are "
                     f"independent."
                 )
             (folder / f"{split}.bin").write_bytes(np.concatenate(chosen).tobytes())

@@ -11,9 +11,9 @@ ENDLESS = 2**40
 class TrainingSampler(DistributedSampler[int]):
     """Positions 0, 1, 2, ... in order, starting where the run stands, dealt out in turn to the ranks.
 
-    Samples are random functions of their position, so reading positions in order *is* shuffled. Being a
-    `DistributedSampler`, it is left alone by Lightning. `len` is always that of the whole epoch: Lightning
-    adds the batches done before resuming itself.
+    Samples are to be random functions of their position (random draws or random orders, as those of
+    `memtrain.data.blocks`), so that reading positions in order *is* shuffled. Being a `DistributedSampler`, it is left
+    alone by Lightning. `len` is always that of the whole epoch: Lightning adds the batches done before resuming itself.
 
     Args:
         dataset: the training split.

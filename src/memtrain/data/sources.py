@@ -64,11 +64,12 @@ def describe_files(files: Iterable[Path]) -> list[list[Any]]:
     return [[str(file.resolve()), stat.st_size, stat.st_mtime_ns] for file, stat in stats]
 
 
-def hub_splits(path: str) -> dict[str, IterableDataset]:
+def hub_splits(path: str, subset: str | None) -> dict[str, IterableDataset]:
     """Open every split of a hub data set for one pass, without keeping a copy of its files.
 
     Args:
         path: `owner/name`.
+        subset: name of its configuration; None where it has one.
 
     Returns:
         The hub's own split names and their rows.
@@ -78,12 +79,14 @@ def hub_splits(path: str) -> dict[str, IterableDataset]:
     """
     try:
         HfApi().dataset_info(path, timeout=20)
-        return dict(load_dataset(path, streaming=True))
+        return dict(load_dataset(path, subset, streaming=True))
     except Exception as error:  # whatever goes wrong here, the user needs to know which name was asked of the hub
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        remedy = "correct the path, or connect to the network."
+        if isinstance(error, ValueError) and "config" in str(error).lower():  # names those that there are
+            remedy = "set data.subset to one of its configurations."
         raise FileNotFoundError(
             f"data.path is {path}, which is no local path and cannot be read from the Hugging Face hub "
-            f"({reason}); correct the path, or connect to the network."
+            f"({one_line(error)}); {remedy}"
         ) from error
 
 

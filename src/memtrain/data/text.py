@@ -43,6 +43,7 @@ class TextDataModule(SequenceDataModule):
             `.jsonl` or `.txt` (looked for in this order; a `.txt` file is one document).
         length: timesteps T in a window, in characters.
         column: name of the column that holds the text.
+        subset: name of the configuration, where a hub data set has several.
         held_out: share of the text held out for validation and test where the source has no such split.
         cache_folder: where the prepared tokens are kept, about one byte a character; null = `memtrain` under
             `$XDG_CACHE_HOME` or `~/.cache`.
@@ -57,6 +58,7 @@ class TextDataModule(SequenceDataModule):
         path: str = "roneneldan/TinyStories",
         length: int = 256,
         column: str = "text",
+        subset: str | None = None,
         held_out: float = 0.1,
         cache_folder: str | None = None,
         **options: Any,
@@ -66,6 +68,7 @@ class TextDataModule(SequenceDataModule):
         self.path = path
         self.length = length
         self.column = column
+        self.subset = subset
         self.held_out = held_out
         self.cache_folder = cache_folder
         super().__init__(**options)
@@ -135,7 +138,8 @@ class TextDataModule(SequenceDataModule):
         if local is not None:
             files = text_files(local)
             source = [str(local.resolve()), describe_files(files)]
-        return {"data": "text", "format": 1, "source": source, "column": self.column}
+        subset = {} if self.subset is None else {"subset": self.subset}
+        return {"data": "text", "format": 1, "source": source, "column": self.column, **subset}
 
     def _write_tokens(self, folder: Path) -> None:
         characters = dropped = 0
@@ -160,7 +164,7 @@ class TextDataModule(SequenceDataModule):
     def _documents(self) -> Iterator[tuple[str, Iterator[str]]]:
         local = local_path(self.path)
         if local is None:
-            for name, rows in hub_splits(self.path).items():
+            for name, rows in hub_splits(self.path, self.subset).items():
                 yield name, self._texts(rows, self.path)
         else:
             for file in text_files(local):

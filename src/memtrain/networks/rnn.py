@@ -1,17 +1,20 @@
 """The RNN: token embedding, cell and readout. It runs alone, from the first token on, without any teacher."""
 
+import warnings
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from memtrain.networks.cells.base import Cell, Update
-from memtrain.networks.memory import InitialMemory
+from memtrain.networks.memory import InitialMemory, normalize_memory
 from memtrain.networks.options import NetworkOptions
 from memtrain.networks.teacher import Decoder
 
 Stream = Callable[[Tensor, Tensor | None], tuple[Tensor, Tensor]]
 """`RNN.stream`: a token and the memory before it to logits and the memory after it."""
+SLACK = 0.1
+"""How far from 1 the root mean square of a memory of kind rms may lie."""
 
 
 class LinearReadout(nn.Module):
@@ -115,15 +118,17 @@ class RNN(nn.Module):
 
 @torch.no_grad()
 def try_out(cell: Cell) -> None:
-    """One step on zeros, so that a cell of another shape is refused before anything is trained.
+    """One step before anything is trained: a cell of another shape is refused, one of another space warned of.
 
     Raises:
         ValueError: naming the cell, what it returned and what it must return.
     """
-    memory = torch.zeros(2, cell.memory_tokens, cell.width)
+    generator = torch.Generator().manual_seed(0)
+    drawn = torch.randn(2, cell.memory_tokens, cell.width, generator=generator)
+    memory = normalize_memory(drawn, cell.memory_normalization)
     kind, wanted = type(cell).__name__, list(memory.shape)
     try:
-        after = cell.step(memory, torch.zeros(2, cell.width))
+        after = cell.step(memory, torch.randn(2, cell.width, generator=generator))
     except (RuntimeError, TypeError, IndexError, AttributeError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(
@@ -133,3 +138,13 @@ def try_out(cell: Cell) -> None:
     found = list(after.shape) if isinstance(after, Tensor) else f"a {type(after).__name__}"
     if found != wanted:
         raise ValueError(f"{kind}.step returned {found}, but must return the next memory, [B, K, D] = {wanted}.")
+    size = after.square().mean(-1).sqrt()
+    outside = (size - 1).abs().amax() > SLACK if cell.memory_normalization == "rms" else after.abs().amax() > 1
+    if outside:
+        warnings.warn(
+            f"{kind}.step returned memories of root mean square {size.min():.2f} to {size.max():.2f}, outside the "
+            f"space of the teacher's, which it is to imitate (network.memory_normalization is "
+            f"{cell.memory_normalization}); end step in memtrain.networks.memory.normalize_memory, or, for a gated "
+            "state, set that option to tanh.",
+            stacklevel=2,
+        )
