@@ -102,7 +102,10 @@ class MemtrainCLI(LightningCLI):
             help="seed of the initial weights, of the training samples' order and of the choices inside a step",
         )
         parser.add_argument(
-            "--checkpoint_every", type=PositiveInt, default=100, help="optimiser steps between two checkpoints"
+            "--checkpoint_every",
+            type=PositiveInt,
+            default=100,
+            help="optimiser steps between two checkpoints; each validation and the end have one too",
         )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:

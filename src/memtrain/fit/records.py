@@ -119,11 +119,14 @@ class MetricsTable(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Add to the row of `step`, and write what is not logged again by a run that continues from the checkpoint."""
+        """Add to the row of `step`.
+
+        Written at once: a validation, which is worth watching, and what a run that continues would not log again.
+        """
         if not self.rows or self.rows[-1]["step"] != step:
             self.rows.append({"step": step})
         self.rows[-1].update(metrics)
-        if self.behind:
+        if self.behind or any(name.startswith("val/") for name in metrics):
             self.save()
             self.behind = False
 
