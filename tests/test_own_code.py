@@ -14,7 +14,7 @@ from memtrain.data import ENDLESS, ArrayDataset, Retrieval, SequenceDataModule, 
 from memtrain.data.blocks import Rows, Split
 from memtrain.generate import start_tokens
 from memtrain.networks import RNN, NetworkOptions
-from memtrain.networks.cells import Cell, MLPCell
+from memtrain.networks.cells import Cell, GRUCell, LSTMCell, MLPCell, ParaGRUCell, ParaLSTMCell, TransformerCell
 from memtrain.networks.memory import MemoryNormalization
 
 EXPERIMENT = str(Path(__file__).parent / "conf" / "experiment.yaml")
@@ -235,11 +235,17 @@ class Unbound(Cell):
         return 3 * memory + embedding.unsqueeze(1)
 
 
-@pytest.mark.parametrize(("normalization", "cell"), [("rms", Unbound), ("tanh", Unbound), ("rms", MLPCell)])
+@pytest.mark.parametrize(
+    ("normalization", "cell"),
+    [
+        *((kind, cell) for kind in ("rms", "tanh") for cell in (Unbound, MLPCell, TransformerCell)),
+        *(("tanh", cell) for cell in (GRUCell, LSTMCell, ParaGRUCell, ParaLSTMCell)),
+    ],
+)
 def test_a_cell_that_leaves_the_space_of_memories_is_told(
     normalization: MemoryNormalization, cell: type[Cell], recwarn: pytest.WarningsRecorder
 ) -> None:
-    RNN(NetworkOptions(width=8, memory_tokens=2, memory_normalization=normalization, cell=cell), 5)
+    RNN(NetworkOptions(width=32, memory_tokens=4, memory_normalization=normalization, cell=cell), 5)
     told = [str(warning.message) for warning in recwarn if "outside the space of the teacher's" in str(warning.message)]
     assert len(told) == (cell is Unbound)
     assert all(sentence.startswith("Unbound.step returned memories of root mean square") for sentence in told)
@@ -260,6 +266,8 @@ def test_an_array_gives_evaluation_rows_in_order_and_refuses_other_shapes() -> N
     batch = held_out.__getitems__([2, 0])
     assert batch.inputs.tolist() == [[6, 7, 8], [0, 1, 2]]
     assert batch.targets.tolist() == [[7, 8, 9], [1, 2, 3]]
+    with pytest.raises(ValueError, match="The targets of the val split are float64, but tokens must be integers"):
+        ArrayDataset(rows, rows / 2, "val", seed=0, samples=3)
     for inputs, targets in ((rows, rows[:2]), (rows[:0], rows[:0]), (rows[0], rows[0])):
         with pytest.raises(ValueError, match=r"The val split has inputs of shape .*, but both must be \[N, T\]"):
             ArrayDataset(inputs, targets, "val", seed=0, samples=3)

@@ -1,6 +1,7 @@
 """Data sets of the Hugging Face hub, with the hub's answers replaced by local ones."""
 
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -75,6 +76,14 @@ def test_a_name_that_the_hub_refuses_is_reported_in_one_sentence(
         "data.path is nobody/nothing, which is no local path and cannot be read from the Hugging Face hub "
         "(404 Client Error more about it); correct the path, or connect to the network."
     )
+
+
+def test_a_configuration_of_local_data_is_refused(tmp_path: Path, cache_folder: str) -> None:
+    (tmp_path / "a.txt").write_text("once upon a time")
+    with pytest.raises(ValueError, match=r"data\.subset is 'small', but .* is no hub data set; leave it out"):
+        TextDataModule(path=str(tmp_path), subset="small", length=2, cache_folder=cache_folder).prepare_data()
+    with pytest.raises(ValueError, match=r"data\.subset is 'small', but these digits is no hub"):
+        RasterDataModule(subset="small", cache_folder=cache_folder).prepare_data()
 
 
 def test_a_configuration_of_the_hub_is_asked_for_by_name_and_cached_apart(

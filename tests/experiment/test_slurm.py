@@ -215,8 +215,13 @@ def test_two_fits_that_start_together_have_folders_of_their_own(monkeypatch: pyt
     assert first.name.endswith("-42")
     monkeypatch.setenv("SLURM_JOB_ID", "43")
     assert cli.new_directory() != first
-    monkeypatch.setenv("SLURM_STEP_ID", "1")  # of srun: the same for all its processes and in each turn
+    monkeypatch.setenv("SLURM_STEP_ID", "1")
+    assert cli.new_directory().name.endswith("-43")
+    monkeypatch.setenv("SLURM_NTASKS", "1")  # of srun: the same for all its processes and in each turn
+    monkeypatch.setenv("SLURM_JOB_NAME", "train")
     assert cli.new_directory() == Path("runs", "fit", "BPTTModule-Retrieval-43.1")
+    monkeypatch.setenv("SLURM_JOB_NAME", "interactive")
+    assert cli.new_directory().name.endswith("-43")
 
 
 def test_a_fit_whose_machine_was_lost_continues_in_the_next_turn_of_its_job(
@@ -235,6 +240,10 @@ def test_a_fit_whose_machine_was_lost_continues_in_the_next_turn_of_its_job(
     assert main(fit) == 0
     assert load_checkpoint(folder / "checkpoints" / "last.ckpt")["global_step"] == 4
     assert list(Path("runs", "fit").iterdir()) == [folder]
+    shutil.copy(folder / "checkpoints" / "last.ckpt", folder / "hpc_ckpt_1.ckpt")  # of an earlier time limit
+    os.utime(folder / "hpc_ckpt_1.ckpt", (0, 0))
+    assert main([*fit, "--trainer.max_steps=6"]) == 0
+    assert load_checkpoint(folder / "checkpoints" / "last.ckpt")["global_step"] == 6
 
 
 @pytest.mark.slow

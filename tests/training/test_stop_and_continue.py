@@ -54,12 +54,12 @@ class Batches(Callback):
         self.samples[trainer.global_step] = batch.index.tolist()
 
 
-def configuration(stage: str, folder: Path, source: Path | None, steps: int) -> dict[str, Any]:
+def configuration(stage: str, folder: Path, source: Path | None, steps: int, validated: int) -> dict[str, Any]:
     """A short run in float32, with a checkpoint every second step and validations between them."""
     options = {"schedule": "cosine", "warmup_steps": 3, **STAGES[stage]}
     if stage == "DMTModule":
         options["init_from"] = str(source)
-    trainer = {"accelerator": "cpu", "max_steps": steps, "val_check_interval": VALIDATED, "log_every_n_steps": 1}
+    trainer = {"accelerator": "cpu", "max_steps": steps, "val_check_interval": validated, "log_every_n_steps": 1}
     quiet = {"enable_progress_bar": False, "enable_model_summary": False, "num_sanity_val_steps": 0}
     data = {"length": 10, "batch_size": 4, "evaluation_samples": 8}
     return {
@@ -71,9 +71,11 @@ def configuration(stage: str, folder: Path, source: Path | None, steps: int) -> 
     }
 
 
-def fit(stage: str, folder: Path, source: Path | None, *callbacks: Callback, steps: int = STEPS) -> None:
+def fit(
+    stage: str, folder: Path, source: Path | None, *callbacks: Callback, steps: int = STEPS, validated: int = VALIDATED
+) -> None:
     """Train, from the last checkpoint on where there is one."""
-    cli = MemtrainCLI(configuration(stage, folder, source, steps), callbacks=callbacks)
+    cli = MemtrainCLI(configuration(stage, folder, source, steps, validated), callbacks=callbacks)
     last = folder / "checkpoints" / "last.ckpt"
     path = last if last.is_file() else None
     cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=path, weights_only=True)
@@ -142,6 +144,18 @@ def test_a_run_that_failed_continues_bit_for_bit(
     assert_equal(*(load_checkpoint(folder / "checkpoints" / "last.ckpt") for folder in (whole, part)))
     rows = [(folder / "metrics.csv").read_text().splitlines() for folder in (whole, part)]
     assert without_seconds(rows[0]) == without_seconds(rows[1])
+
+
+def test_a_run_that_continues_with_other_validations_logs_the_same_steps(tmp_path: Path) -> None:
+    def fail() -> None:
+        raise RuntimeError("the power is gone")
+
+    with pytest.raises(RuntimeError, match="the power is gone"):
+        fit("SMTModule", tmp_path, None, Stop("on_train_batch_start", 9, fail))  # right after a validation
+    fit("SMTModule", tmp_path, None, validated=5)
+    rows = without_seconds((tmp_path / "metrics.csv").read_text().splitlines())
+    assert [row["step"] for row in rows] == [str(step) for step in range(STEPS)]
+    assert all(row["train/loss"] for row in rows)
 
 
 def test_a_run_that_is_told_to_end_finishes_its_step_saves_it_and_says_so(tmp_path: Path) -> None:

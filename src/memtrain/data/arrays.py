@@ -19,7 +19,7 @@ class ArrayDataset(SequenceDataset):
         samples: evaluation samples wanted; fewer if there are fewer rows.
 
     Raises:
-        ValueError: if the arrays are not of one shape `[N, T]` with N at least 1.
+        ValueError: if the arrays are not of integers, or not of one shape `[N, T]` with N at least 1.
     """
 
     def __init__(
@@ -30,6 +30,9 @@ class ArrayDataset(SequenceDataset):
                 f"The {split} split has inputs of shape {inputs.shape} and targets of shape {targets.shape}, but both "
                 "must be [N, T], with N at least 1."
             )
+        for name, array in (("inputs", inputs), ("targets", targets)):
+            if not np.issubdtype(array.dtype, np.integer):
+                raise ValueError(f"The {name} of the {split} split are {array.dtype}, but tokens must be integers.")
         super().__init__(ENDLESS if split == "train" else min(samples, len(inputs)))
         self.inputs, self.targets = inputs, targets
         self.passes = passes(seed, len(inputs)) if split == "train" else None

@@ -15,7 +15,7 @@ from memtrain.data.entropy import conditional_entropy, entropy
 from memtrain.data.images import image_files, read_images, to_levels
 from memtrain.data.options import require_at_least, require_between
 from memtrain.data.sampler import ENDLESS
-from memtrain.data.sources import describe_files, local_path
+from memtrain.data.sources import describe_files, local_path, refuse_subset
 from memtrain.data.token_file import TokenFile, cache_entry, prepare_once
 from memtrain.data.windows import WindowDataset
 
@@ -193,6 +193,8 @@ class RasterDataModule(SequenceDataModule):
     def _cache_key(self) -> dict[str, Any]:
         source: Any = self.path
         local = None if self.path is None else local_path(self.path)
+        if local is not None or self.path is None:
+            refuse_subset(self.subset, self.path)
         if local is not None:
             files = image_files(local)
             source = [str(local.resolve()), describe_files(files)]

@@ -95,6 +95,16 @@ def one_line(error: BaseException) -> str:
     return " ".join(str(error).split()).rstrip(".") or type(error).__name__
 
 
+def refuse_subset(subset: str | None, path: object) -> None:
+    """Refuse a configuration of data that have none.
+
+    Raises:
+        ValueError: if there is a subset.
+    """
+    if subset is not None:
+        raise ValueError(f"data.subset is {subset!r}, but {path or 'these digits'} is no hub data set; leave it out.")
+
+
 def require_column(columns: Iterable[str], column: str, source: object) -> None:
     """Refuse a column that the source lacks.
 

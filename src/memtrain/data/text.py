@@ -20,6 +20,7 @@ from memtrain.data.sources import (
     hub_splits,
     local_path,
     one_line,
+    refuse_subset,
     require_column,
     split_of,
 )
@@ -136,6 +137,7 @@ class TextDataModule(SequenceDataModule):
         local = local_path(self.path)
         source: Any = self.path
         if local is not None:
+            refuse_subset(self.subset, self.path)
             files = text_files(local)
             source = [str(local.resolve()), describe_files(files)]
         subset = {} if self.subset is None else {"subset": self.subset}

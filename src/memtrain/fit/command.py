@@ -30,6 +30,8 @@ from memtrain.training import MemoryModule
 
 FREE_DATA_OPTIONS = ("batch_size", "workers", "evaluation_samples", "evaluation_batch_size")
 """Options of the data that may change when a run is continued: on another machine, with another number of processes."""
+HPC_CHECKPOINTS = "hpc_ckpt_*.ckpt"
+"""What Lightning saves when a cluster's time limit is near, and continues from without being asked."""
 GPUS = {"gpu": (CUDAAccelerator, MPSAccelerator), "cuda": (CUDAAccelerator,), "mps": (MPSAccelerator,)}
 TRAINER_DEFAULTS = {
     "max_steps": 1000,
@@ -175,9 +177,15 @@ class MemtrainCLI(LightningCLI):
         self.require_class(path, load_checkpoint(path)["memtrain"]["class_path"])
 
     def is_next_turn(self, folder: Path) -> bool:
-        """Whether a cluster has started this job again, whose run left a checkpoint, but none of Lightning's own."""
+        """Whether a cluster has started this job again, whose last checkpoint is newer than those Lightning looks for.
+
+        Lightning leaves these, `hpc_ckpt_*.ckpt`, at a time limit; where the machine was lost, there is none of then.
+        """
+        last = folder / "checkpoints" / "last.ckpt"
         started_again = int(os.environ.get("SLURM_RESTART_COUNT", 0)) > 0 and self.settings.ckpt_path is None
-        return started_again and (folder / "checkpoints" / "last.ckpt").is_file() and not has_hpc_checkpoint(folder)
+        if not (started_again and last.is_file()):
+            return False
+        return last.stat().st_mtime > max((path.stat().st_mtime for path in folder.glob(HPC_CHECKPOINTS)), default=0.0)
 
     def require_class(self, path: str, trained: str) -> None:
         """Refuse a checkpoint of another stage than the model's."""
@@ -290,12 +298,14 @@ class MemtrainCLI(LightningCLI):
     def new_directory(self) -> Path:
         """`runs/fit/<model>-<data>-<time>-<job or process>`: no two fits share it, though they start together.
 
-        What srun starts ends in the numbers of job and step instead, which are the same for all its processes, and in
-        each turn of a job that goes back to the queue.
+        A step of a batch job ends in the numbers of job and step instead, which are the same for all its processes, and
+        in each turn of a job that goes back to the queue. Of several fits in one step each needs a folder of its own.
         """
         names = [self.settings[part].class_path.rpartition(".")[2] for part in ("model", "data")]
         job, step = os.environ.get("SLURM_JOB_ID"), os.environ.get("SLURM_STEP_ID")
-        started = f"{job}.{step}" if job and step else f"{datetime.now():%Y%m%d-%H%M%S}-{job or os.getpid()}"
+        started = f"{datetime.now():%Y%m%d-%H%M%S}-{job or os.getpid()}"
+        if step and SLURMEnvironment.detect():
+            started = f"{job}.{step}"
         return Path("runs", self.config.get("subcommand") or "fit", "-".join([*names, started]))
 
 
@@ -310,16 +320,11 @@ def refuse_trained(folder: Path) -> None:
     A run that a cluster has put back into its queue has another checkpoint there, which Lightning continues.
     """
     last = folder / "checkpoints" / "last.ckpt"
-    if last.is_file() and not has_hpc_checkpoint(folder):
+    if last.is_file() and not any(folder.glob(HPC_CHECKPOINTS)):
         raise ValueError(
             f"trainer.default_root_dir is {folder}, which holds the run of {last}; give --ckpt_path last to continue "
             "it, or another folder."
         )
-
-
-def has_hpc_checkpoint(folder: Path) -> bool:
-    """Whether a run was told by its cluster to save itself, and goes on from there without being asked."""
-    return any(folder.glob("hpc_ckpt_*.ckpt"))
 
 
 def check_files(words: Sequence[str]) -> None:

@@ -45,6 +45,10 @@ class LastCheckpoint(ModelCheckpoint):
             enable_version_counter=False,
         )
 
+    def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
+        """Steps are logged by a count of Lightning's, which, by when a checkpoint was saved, continues one off."""
+        trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step
+
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any) -> None:
         """The validation of a step comes first: a run that continues from between the two would leave it out."""
         loop = trainer.fit_loop
@@ -52,7 +56,7 @@ class LastCheckpoint(ModelCheckpoint):
             super().on_train_batch_end(trainer, pl_module, *args, **kwargs)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """The step is whole; a later checkpoint of it, on SIGTERM, would have Lightning count it twice."""
+        """The step is whole. One that ends within its validation is repeated, from the checkpoint before."""
         self.on_train_end(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -89,7 +93,6 @@ class MetricsTable(Logger):
         super().__init__()
         self.path = Path(directory) / f"{table}.csv"
         self.rows: list[dict[str, Any]] = []
-        self.behind = False
 
     @property
     def name(self) -> str:
@@ -119,16 +122,10 @@ class MetricsTable(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Add to the row of `step`.
-
-        Written at once: a validation, which is worth watching, and what a run that continues would not log again.
-        """
+        """Add to the row of `step`; Lightning saves after it."""
         if not self.rows or self.rows[-1]["step"] != step:
             self.rows.append({"step": step})
         self.rows[-1].update(metrics)
-        if self.behind or any(name.startswith("val/") for name in metrics):
-            self.save()
-            self.behind = False
 
     @rank_zero_only
     def save(self) -> None:
@@ -145,9 +142,8 @@ class MetricsTable(Logger):
         unfinished.replace(self.path)
 
     def after_save_checkpoint(self, checkpoint_callback: ModelCheckpoint) -> None:
-        """A run that continues from this checkpoint finds its rows; Lightning logs the last step's after it."""
+        """A run that continues from this checkpoint finds its rows."""
         self.save()
-        self.behind = True
 
     @rank_zero_only
     def finalize(self, status: str) -> None:

@@ -2,6 +2,7 @@
 
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from memtrain.batch import SequenceBatch
@@ -39,6 +40,7 @@ class BPTTModule(RolloutModule):
             )
         self.truncation = truncation
         self.fruitless = 0
+        self.step_targets = torch.zeros(0, dtype=torch.int64)
         if self.needs_teacher:
             self.add_frozen_teacher()
 
@@ -51,6 +53,7 @@ class BPTTModule(RolloutModule):
     def losses(self, batch: SequenceBatch) -> dict[str, Tensor]:
         """Cross-entropy at the labelled steps that bear targets."""
         rollout = self.roll(batch)
+        self.step_targets = self.count_targets(batch)
         self.count_gradient_steps(self.gradient_chain(rollout.window))
         return {"readout": self.readout_loss(batch, rollout, detach=False)}
 
@@ -70,8 +73,7 @@ class BPTTModule(RolloutModule):
         """
         if self.start == "teacher":
             return
-        window = self.window(batch.inputs.shape[1])
-        counts = self.count_targets(batch)
+        window, counts = self.window(batch.inputs.shape[1]), self.step_targets
         labelled = counts[:window][self.label_stride - 1 :: self.label_stride]
         missed = bool(counts.any() & ~labelled.any())  # one wait for a GPU, not two
         self.fruitless = self.fruitless + 1 if missed else 0

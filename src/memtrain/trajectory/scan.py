@@ -58,7 +58,7 @@ def scan_flops(numbers: int, block: int, length: int, backend: Backend) -> int:
     if backend == "chunked":
         size = math.isqrt(length - 1) + 1
         return (size - 1) * max(step, join) + (-(-length // size) + 1) * step
-    return (length - 1).bit_length() * (join + step)
+    return (length - 1).bit_length() * (max(step, join) + step)  # down: joining neighbours; up: filling in
 
 
 def multiply(coefficients: Tensor, states: Tensor) -> Tensor:

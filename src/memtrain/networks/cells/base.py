@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +24,12 @@ class Cell(nn.Module, ABC):
         memory_normalization: `rms` or `tanh`: the space that the teacher's memories live in. `step` must return
             memories of that space: end it in `memtrain.networks.memory.normalize_memory`, unless it stays in
             (-1, 1) by itself.
+
+    Attributes:
+        gated: whether `step` stays where gates keep it, and ends in no normalisation.
     """
+
+    gated: ClassVar[bool] = False
 
     def __init__(self, width: int, memory_tokens: int, memory_normalization: MemoryNormalization) -> None:
         super().__init__()

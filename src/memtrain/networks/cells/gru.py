@@ -17,6 +17,8 @@ class GRUCell(Cell):
         accept_rms: take rms memories although no GRU state can equal them; only to study the reported collapse.
     """
 
+    gated = True
+
     def __init__(
         self,
         width: int,

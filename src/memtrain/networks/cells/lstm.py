@@ -21,6 +21,8 @@ class LSTMCell(Cell):
         accept_rms: take rms memories although no LSTM state can equal them; only to study the reported collapse.
     """
 
+    gated = True
+
     def __init__(
         self,
         width: int,

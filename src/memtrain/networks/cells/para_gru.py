@@ -25,6 +25,7 @@ class ParaGRUCell(StructuredCell):
         accept_rms: take rms memories although no gated state can equal them; only to study the reported collapse.
     """
 
+    gated = True
     bounded = True
 
     def __init__(

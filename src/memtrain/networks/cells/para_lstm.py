@@ -27,6 +27,7 @@ class ParaLSTMCell(StructuredCell):
     """
 
     components = 2
+    gated = True
     bounded = True
 
     def __init__(
