@@ -11,10 +11,17 @@ from tiny import LENGTH, NETWORK, VOCABULARY, random_batch
 from torch.utils.data import DataLoader
 
 from memtrain.batch import IGNORE_INDEX, SequenceBatch
+from memtrain.networks import NetworkOptions
+from memtrain.networks.cells import ParaLSTMCell
 from memtrain.training import BPTTModule, DMTModule, SMTModule, TeacherModule
+from memtrain.trajectory import NewtonOptions
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="forks")
 
+PARA_LSTM = NetworkOptions(
+    width=8, memory_tokens=2, heads=2, head_dimension=4, memory_normalization="tanh", cell=ParaLSTMCell
+)
+EXACT = NewtonOptions(tolerance=1e-13)
 STAGES = {
     "teacher": (TeacherModule, {"uniformity_weight": 0.0}),
     "teacher, targets": (TeacherModule, {"uniformity_weight": 0.0, "timestep_sampling": "targets", "future_length": 2}),
@@ -25,6 +32,7 @@ STAGES = {
     "dmt, windows": (DMTModule, {"start": "teacher", "starts": 3, "rollout_length": 2}),
     "dmt, picard": (DMTModule, {"trajectory": "picard", "sweeps": 2}),
     "bptt": (BPTTModule, {}),
+    "bptt, newton": (BPTTModule, {"network": PARA_LSTM, "trajectory": "newton", "newton": EXACT}),
 }
 
 
@@ -49,7 +57,9 @@ class Recorder(Callback):
     def on_before_optimizer_step(self, trainer, module, optimizer):
         gradients = {name: p.grad for name, p in module.named_parameters() if p.requires_grad}
         assert all(gradient is not None for gradient in gradients.values())
-        torch.save({"loss": module.step_loss.own, "gradients": gradients}, self.folder / f"{trainer.global_rank}.pt")
+        logged = {name: value for name, value in trainer.callback_metrics.items() if name.startswith("train/newton_")}
+        content = {"loss": module.step_loss.own, "gradients": gradients, "flops": module.step_flops, "newton": logged}
+        torch.save(content, self.folder / f"{trainer.global_rank}.pt")
 
 
 def whole_batch(sparse: bool) -> SequenceBatch:
@@ -105,6 +115,16 @@ def test_two_ranks_have_the_loss_and_gradients_of_one_process(stage, one_step):
 def test_a_rank_without_any_target_still_takes_its_part(stage, one_step):
     batch = whole_batch(sparse=True)
     assert_mean_of_ranks(one_step(*STAGES[stage], batch, ranks=2), one_step(*STAGES[stage], batch, ranks=1)[0])
+
+
+def test_what_newton_says_and_costs_is_of_all_ranks(one_step):
+    batch = whole_batch(sparse=False)
+    ranks, (whole,) = (one_step(*STAGES["bptt, newton"], batch, ranks=count) for count in (2, 1))
+    for rank in ranks:
+        assert rank["flops"] == whole["flops"]  # all wait for the sample that takes longest
+        assert rank["newton"].keys() == whole["newton"].keys() >= {"train/newton_iterations", "train/newton_error"}
+        for name, value in whole["newton"].items():
+            torch.testing.assert_close(rank["newton"][name], value, msg=lambda m, n=name: f"{n}: {m}")
 
 
 def test_uniformity_is_the_mean_of_each_ranks_own(one_step):
