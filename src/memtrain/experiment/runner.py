@@ -8,7 +8,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import yaml
-from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
 from rich.console import Console
 from rich.markup import escape
 
@@ -20,6 +19,7 @@ from memtrain.experiment.slurm import require_sbatch, submission, submit, write_
 from memtrain.experiment.specification import Experiment
 from memtrain.experiment.tuning import rates_of, write_tuning
 from memtrain.files import write_text
+from memtrain.fit.command import has_gpu
 
 JOBS_ON_CPU = 2
 
@@ -140,11 +140,6 @@ def local_jobs(experiment: Experiment, jobs: int | None) -> int:
             "do; leave --jobs out, or set budget.steps in place of budget.seconds."
         )
     return jobs
-
-
-def has_gpu() -> bool:
-    """Whether Lightning finds one by itself."""
-    return CUDAAccelerator.is_available() or MPSAccelerator.is_available()
 
 
 def announce(experiment: Experiment, jobs: int | None) -> Console:

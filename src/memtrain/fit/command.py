@@ -154,9 +154,10 @@ class MemtrainCLI(LightningCLI):
             return
         path, folder = self.settings.ckpt_path, self.settings.trainer.default_root_dir
         if self.config.subcommand == "fit":
-            if self.is_next_turn(Path(folder or self.new_directory())):
+            own = Path(folder or self.new_directory())
+            if self.is_next_turn(own):
                 path = self.settings.ckpt_path = "last"
-                folder = folder or self.new_directory()
+                folder = own
             if path not in (None, "last"):
                 raise ValueError(
                     f"ckpt_path is {path}, but fit takes only last, with trainer.default_root_dir the folder of the "
@@ -170,7 +171,7 @@ class MemtrainCLI(LightningCLI):
                 trained = load_checkpoint(Path(folder, "checkpoints", "last.ckpt"))["memtrain"]["class_path"]
                 self.require_class(path, trained)
             else:
-                refuse_trained(Path(folder or self.new_directory()))
+                refuse_trained(own)
             return
         if path is None:
             raise ValueError(f"ckpt_path is missing, but {self.config.subcommand} reads a checkpoint; give its file.")
@@ -250,8 +251,7 @@ class MemtrainCLI(LightningCLI):
         if tasks is not None and tasks > 1 and "SLURM_NTASKS_PER_NODE" not in os.environ:
             raise ValueError(f"SLURM has started {tasks} processes, but was not asked for so many a machine; {remedy}")
         accelerator = self._get(self.config_init, "trainer").accelerator
-        needed = GPUS.get(accelerator, ())
-        if needed and not any(gpu.is_available() for gpu in needed):
+        if accelerator in GPUS and not has_gpu(accelerator):
             raise ValueError(
                 f"trainer.accelerator is {accelerator}, but this machine, or this torch, has none; set it to cpu."
             )
@@ -307,6 +307,11 @@ class MemtrainCLI(LightningCLI):
         if step and SLURMEnvironment.detect():
             started = f"{job}.{step}"
         return Path("runs", self.config.get("subcommand") or "fit", "-".join([*names, started]))
+
+
+def has_gpu(accelerator: str = "gpu") -> bool:
+    """Whether Lightning finds a GPU of this kind, a key of `GPUS`."""
+    return any(gpu.is_available() for gpu in GPUS[accelerator])
 
 
 def as_list(chosen: Any) -> list[Any]:

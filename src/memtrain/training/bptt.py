@@ -60,10 +60,10 @@ class BPTTModule(RolloutModule):
     def training_step(self, batch: SequenceBatch, batch_idx: int) -> Tensor:
         """See RolloutModule; refuses to go on in vain."""
         loss = super().training_step(batch, batch_idx)
-        self.require_targets(batch)
+        self.require_targets()
         return loss
 
-    def require_targets(self, batch: SequenceBatch) -> None:
+    def require_targets(self) -> None:
         """Refuse to go on where step after step no label bears a target, so that nothing is trained.
 
         Windows from the teacher's memories may miss a lone target many times, and train on it now and then.
@@ -73,7 +73,8 @@ class BPTTModule(RolloutModule):
         """
         if self.start == "teacher":
             return
-        window, counts = self.window(batch.inputs.shape[1]), self.step_targets
+        counts = self.step_targets
+        window = self.window(len(counts))
         labelled = counts[:window][self.label_stride - 1 :: self.label_stride]
         missed = bool(counts.any() & ~labelled.any())  # one wait for a GPU, not two
         self.fruitless = self.fruitless + 1 if missed else 0
