@@ -1,0 +1,144 @@
+"""The tables of the experiments' pages, and of the report over them, say what the committed results say."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+EXPERIMENTS = Path(__file__).parents[1] / "experiments"
+REPORT = (EXPERIMENTS / "README.md").read_text()
+PAGES = [file.parent for file in sorted(EXPERIMENTS.glob("*/results.csv"))]
+MEANS = {
+    "loss": "loss",
+    "relative drift": "drift_relative",
+    "train seconds": "train_seconds",
+    "steps": "optimizer_steps",
+    "optimiser steps": "optimizer_steps",
+    "tokens": "tokens",
+    "sequential FLOPs": "sequential_flops",
+    "gradient steps": "gradient_steps",
+    "weights": "parameters",
+}
+"""Columns of a page that are the mean of a column of the results."""
+STAGES = ("its teacher", "before the last stage", "after SMT", "after DMT", "relative drift before and after DMT")
+"""Columns of a page that are about a method's stages."""
+
+
+def tables(text: str) -> Iterator[tuple[list[str], list[list[str]]]]:
+    """Header and rows of each table, in cells."""
+    for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+        header, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in block.splitlines())
+        yield header, rows
+
+
+def numbers(cell: str) -> list[str]:
+    """The numbers of a cell, but for a stage's difficulty (`SMT at 3 pairs 44.6 %`) and how many seeds there are."""
+    cell = re.sub(r"at \d+( pairs)?(?= \d)|after the \w+ stage|\d seeds", "", cell)
+    return re.findall(r"-?[\d,]*\d(?:\.\d+)?(?:e\d+)?(?: M)?", cell)
+
+
+def says(text: str, value: float) -> bool:
+    """Whether a number as printed (`1,234`, `8.24 M`, `2.4e11`) is a value, rounded."""
+    digits, _, exponent = text.removesuffix(" M").replace(",", "").partition("e")
+    unit = 10.0 ** (6 if text.endswith(" M") else int(exponent or 0))
+    return abs(float(digits) * unit - value) <= 0.501 * unit * 10.0 ** -len(digits.partition(".")[2])
+
+
+def percents(accuracy: pd.Series) -> list[float]:
+    """Mean and standard deviation over the seeds, in percent."""
+    return [100 * accuracy.mean(), 100 * accuracy.std()]
+
+
+def agrees(column: str, cell: str, own: pd.DataFrame, stages: pd.DataFrame) -> bool:
+    """Whether a cell of a page says what its method's rows of the results, or those of its stages, do."""
+    printed = numbers(cell)
+    if column == "accuracy" and "%, " in cell:  # each seed's
+        return len(printed) == len(own) and all(map(says, printed, 100 * own.sort_values("seed")["accuracy"]))
+    if column == "accuracy":
+        return len(printed) > 0 and all(map(says, printed, percents(own["accuracy"])))
+    if column == "lowest to highest seed":
+        return all(map(says, printed, 100 * own["accuracy"].agg(["min", "max"])))
+    if column in MEANS:
+        return all(says(number, own[MEANS[column]].mean()) for number in printed)
+    if column in STAGES:
+        measured, unit = ("drift_relative", 1) if "drift" in column else ("accuracy", 100)
+        rows = pd.concat([own, stages])
+        rows = rows[rows["method"].str.endswith(":teacher")] if column == "its teacher" else rows
+        values = [*rows.groupby("method")[measured].mean(), *rows[measured]]  # in the mean, or each seed's
+        return all(any(says(number, unit * value) for value in values) for number in printed)
+    return True
+
+
+def at(results: pd.DataFrame, place: str) -> pd.DataFrame:
+    """What was trained on one difficulty and read on it."""
+    return results[results["difficulty"].eq(float(place)) & results["evaluation_difficulty"].eq(float(place))]
+
+
+def wrong_cells(page: str, results: pd.DataFrame) -> list[str]:
+    """The cells of a page that do not say what the results do, and the methods of the results that it leaves out."""
+    wrong = []
+    for header, rows in tables(page):
+        if "method" not in header or not {"accuracy", "loss"} & set(header):
+            continue
+        shown = set()
+        for cells in rows:
+            place, named = cells[0], cells[header.index("method")]
+            if header[0] == "method":
+                part = results
+            elif header[0] == "read at":
+                part = results[results["evaluation_difficulty"].eq(float(place))]
+            else:
+                part = at(results, place)
+            method, seeds = named.split("`")[1], re.findall(r"\d", named.partition(", seed")[2])
+            own, stages = part[part["method"] == method], part[part["method"].str.startswith(f"{method}:")]
+            shown |= set(own.index)
+            if own.empty or (seeds and set(map(int, seeds)) != set(own["seed"])):
+                wrong.append(f"{place} {named}")
+                continue
+            for column, cell in zip(header, cells, strict=True):
+                if not agrees(column, cell, own, stages):
+                    wrong.append(f"{place} {method}, {column}: {cell}")
+        left_out = results[results["final"] & ~results.index.isin(shown)]
+        wrong += [f"{row.method} at {row.evaluation_difficulty:g}, seed {row.seed}" for row in left_out.itertuples()]
+    return wrong
+
+
+@pytest.mark.parametrize("folder", PAGES, ids=lambda folder: folder.name)
+def test_a_page_says_what_its_results_say(folder: Path) -> None:
+    assert not wrong_cells((folder / "README.md").read_text(), pd.read_csv(folder / "results.csv"))
+
+
+def report_rows() -> Iterator[tuple[str, str, list[str]]]:
+    """Folder, difficulty and the cells with numbers of each row about a probe of the report's tables."""
+    folder = place = ""
+    for header, rows in tables(REPORT):
+        for cells in rows if header[0] == "probe" else []:
+            if not cells[0].startswith("same"):
+                name, place = re.findall(r"([a-z -]+), (\d+)", cells[0])[0]
+                folder = "demo" if "(demo/" in cells[0] else re.sub("[ -]", "_", name)
+            yield folder, place, [cell for cell in cells[1:] if "%" in cell or "0." in cell]
+
+
+@pytest.mark.parametrize(("folder", "place", "cells"), report_rows())
+def test_the_report_says_what_the_results_say(folder: str, place: str, cells: list[str]) -> None:
+    methods = [rows for _, rows in at(pd.read_csv(EXPERIMENTS / folder / "results.csv"), place).groupby("method")]
+    for cell in cells:
+        printed = numbers(re.sub(r"\(1 seed\)| without", "", cell))
+        if "%" in cell:
+            assert any(all(map(says, printed, percents(rows["accuracy"]))) for rows in methods), cell
+        else:
+            drifts = [rows["drift_relative"].mean() for rows in methods]
+            assert all(any(says(number, drift) for drift in drifts) for number in printed), cell
+
+
+def test_a_wrong_number_and_a_method_left_out_are_found() -> None:
+    folder = EXPERIMENTS / "stack"
+    page, results = (folder / "README.md").read_text(), pd.read_csv(folder / "results.csv")
+    row = "| 64 | `bptt` | 95.0 % (0.9) | 94.0 % .. 95.6 % |"
+    assert row in page
+    for right, wrong in (("95.0", "95.1"), ("(0.9)", "(0.8)"), ("95.6", "95.5"), ("`bptt`", "`bptt`, seed 0")):
+        assert len(wrong_cells(page.replace(row, row.replace(right, wrong)), results)) > 0
+    without = "".join(line for line in page.splitlines(keepends=True) if not line.startswith(row))
+    assert wrong_cells(without, results) == [f"bptt at 64, seed {seed}" for seed in range(3)]
