@@ -54,12 +54,13 @@ def test_what_a_stage_does_not_log_is_empty(tmp_path: Path) -> None:
 
 
 def test_equal_tokens_are_those_of_the_run_that_has_seen_least() -> None:
-    # length 32: final tokens are 900 (slow, seed 0), 700 (slow, seed 1) and 2000 (fast), so that N is 700:
-    # slow is read at 600 and 700, fast at 650. length 64 is judged by itself: N is 400, before late's first point.
+    # length 32: final tokens are 900 (slow, seed 0), 700 (slow, seed 1) and 1950 (fast), so that all are read at 700:
+    # slow's seed 0 a third of the way from 600 to 900, fast a thirteenth of the way from 650 to 1300.
+    # length 64 is judged by itself: at 400, before late's first point.
     points = [
         *((32, "slow", 0, tokens, accuracy) for tokens, accuracy in ((300, 0.1), (600, 0.2), (900, 0.3))),
         *((32, "slow", 1, tokens, accuracy) for tokens, accuracy in ((350, 0.1), (700, 0.5))),
-        *((32, "fast", 0, tokens, accuracy) for tokens, accuracy in ((650, 0.7), (1300, 0.8), (2000, 0.9))),
+        *((32, "fast", 0, tokens, accuracy) for tokens, accuracy in ((650, 0.7), (1300, 0.83), (1950, 0.9))),
         (64, "early", 0, 400, 0.6),
         (64, "late", 0, 500, 1.0),
     ]
@@ -67,11 +68,10 @@ def test_equal_tokens_are_those_of_the_run_that_has_seen_least() -> None:
     curves = pd.DataFrame(points, columns=columns).assign(experiment="hand", stage="s", train_seconds=1.0)
     curves = curves.assign(loss=1 - curves["accuracy"], sequential_flops=10)[CURVE_COLUMNS]
     found = at_equal_tokens(curves).set_index(["difficulty", "method", "seed"])
-    assert found["equal_tokens"].tolist() == [700, 700, 700, 400, 400]
-    assert found["tokens"].fillna(-1).tolist() == [600, 700, 650, 400, -1]
-    assert found["accuracy"].fillna(-1).tolist() == [0.2, 0.5, 0.7, 0.6, -1]
+    assert found["tokens"].tolist() == [700, 700, 700, 400, 400]
+    assert found["accuracy"].fillna(-1).tolist() == pytest.approx([0.2 + 0.1 / 3, 0.5, 0.71, 0.6, -1])
     late = found.loc[(64, "late", 0)]
-    assert late[["stage", "tokens", "train_seconds", "sequential_flops", "accuracy", "loss"]].isna().all()
+    assert late[["stage", "train_seconds", "sequential_flops", "accuracy", "loss"]].isna().all()
 
 
 def test_compare_writes_curves_and_the_table_at_equal_tokens(
@@ -80,12 +80,15 @@ def test_compare_writes_curves_and_the_table_at_equal_tokens(
     assert main(["compare", str(two_stages(tmp_path))]) == 0
     assert list(pd.read_csv(tmp_path / "curves.csv").columns) == CURVE_COLUMNS
     table = pd.read_csv(tmp_path / "equal_tokens.csv").set_index("method")
-    assert table["equal_tokens"].tolist() == [1200, 1200]  # bptt's
-    assert table.loc["smt_dmt", ["stage", "tokens", "accuracy"]].tolist() == ["smt", 1000, 0.5]
+    assert table["tokens"].tolist() == [1200, 1200]  # bptt's
+    # smt ends at 1000 tokens with 0.5, dmt's first point is at 1500 with 0.25: two fifths of the way
+    assert table.loc["smt_dmt", ["stage", "sequential_flops"]].tolist() == ["dmt", 416]
+    assert table.loc["smt_dmt", "accuracy"] == pytest.approx(0.4)
     shown = " ".join(capsys.readouterr().out.split())
     assert "fabricated, validation split at equal tokens" in shown
     assert "in the middle of schedules" in shown
-    assert "bptt 75.0 % 75.0..75.0 1 of 1 1,200 3" in shown
+    assert "bptt 75.0 % 75.0..75.0 1 of 1 3" in shown
+    assert "at 1,200 tokens" in shown
 
 
 def test_without_tokens_there_is_no_table_at_equal_tokens(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -102,5 +105,5 @@ def test_a_run_that_has_not_ended_sets_no_limit(tmp_path: Path) -> None:
             place = tmp_path / "smt_dmt" / "128" / str(seed) / ("smt", "dmt")[position]
             write_points(place, [(500 * (position + 1), 1.0, 1, 0.5, 1.0)])
     curves, rows = read_curves(read_results([tmp_path])), table_of(tmp_path)
-    assert at_equal_tokens(curves)["equal_tokens"].tolist() == [500, 500]
-    assert at_equal_tokens(of_finished(curves, rows))[["seed", "equal_tokens"]].values.tolist() == [[0, 1000]]
+    assert at_equal_tokens(curves)["tokens"].tolist() == [500, 500]
+    assert at_equal_tokens(of_finished(curves, rows))[["seed", "tokens"]].values.tolist() == [[0, 1000]]

@@ -14,7 +14,7 @@ READINGS = {
 }
 """Columns of a validation point, and their names in `metrics.csv`."""
 CURVE_COLUMNS = ["experiment", "method", "difficulty", "seed", "stage", *READINGS]
-WHOLE = ["tokens", "sequential_flops", "equal_tokens"]
+WHOLE = ["tokens", "sequential_flops"]
 
 
 def read_curves(results: Iterable[Mapping[str, Any]]) -> pd.DataFrame:

@@ -1,8 +1,10 @@
-"""`equal_tokens.csv`: the methods read where each has seen as much as the one that has seen least."""
+"""`equal_tokens.csv`: the methods read where each has seen as many tokens as the one that has seen least."""
+
+from typing import Any
 
 import pandas as pd
 
-from memtrain.compare.curves import CURVE_COLUMNS
+from memtrain.compare.curves import CURVE_COLUMNS, READINGS, WHOLE
 
 
 def of_finished(curves: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
@@ -18,18 +20,18 @@ def of_finished(curves: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def at_equal_tokens(curves: pd.DataFrame) -> pd.DataFrame:
-    """Every method and seed at its last validation point within the same number of tokens.
+    """Every method and seed at the same number of tokens, between its two validation points around them.
 
-    Such a point lies in the middle of a learning rate's schedule, and is read on the validation split: it says less
-    than what a method reaches at the end of its own budget.
+    Such a point lies in the middle of a learning rate's schedule for all but the run that sets the number, and is read
+    on the validation split: it says less than what a method reaches at the end of its own budget.
 
     Args:
         curves: see `memtrain.compare.curves`.
 
     Returns:
-        One row per (experiment, difficulty, method, seed) with `CURVE_COLUMNS` and `equal_tokens`: N, the smallest of
-        the final tokens of all methods and seeds of that experiment at that difficulty. The point is the last one of at
-        most N; where a run was not validated by then, its stage, costs and values are missing.
+        One row per (experiment, difficulty, method, seed) with `CURVE_COLUMNS`. `tokens` are the smallest of the final
+        tokens of all methods and seeds of that experiment at that difficulty. Costs and values are interpolated, the
+        stage is that of the later point; where a run was not validated before, they are missing.
     """
     entries = []
     for (experiment, difficulty), own in curves.dropna(subset=["tokens"]).groupby(
@@ -38,7 +40,27 @@ def at_equal_tokens(curves: pd.DataFrame) -> pd.DataFrame:
         runs = own.groupby(["method", "seed"], sort=False)
         limit = runs["tokens"].max().min()
         for (method, seed), run in runs:
-            within = run[run["tokens"] <= limit].sort_values("tokens", kind="stable")
             identity = {"experiment": experiment, "method": method, "difficulty": difficulty, "seed": seed}
-            entries.append(identity | (within.iloc[-1].to_dict() if len(within) else {}) | {"equal_tokens": limit})
-    return pd.DataFrame(entries, columns=[*CURVE_COLUMNS, "equal_tokens"])
+            entries.append(identity | reading_at(run, limit) | {"tokens": limit})
+    return pd.DataFrame(entries, columns=CURVE_COLUMNS).round({name: 0 for name in WHOLE})
+
+
+def reading_at(run: pd.DataFrame, tokens: float) -> dict[str, Any]:
+    """The stage, costs and values of a run at a number of tokens that it has come to.
+
+    Args:
+        run: its validation points, in any order.
+        tokens: up to those of its last point.
+
+    Returns:
+        The stage and `READINGS`; nothing where its first point is later.
+    """
+    run = run.sort_values("tokens", kind="stable")
+    before, after = run[run["tokens"] <= tokens], run[run["tokens"] >= tokens]
+    if before.empty:
+        return {}
+    low, high = before.iloc[-1], after.iloc[0]
+    share = (tokens - low["tokens"]) / max(high["tokens"] - low["tokens"], 1)
+    # a share of 0 must not read the later point, which may be missing
+    between = {name: low[name] + share * (high[name] - low[name]) if share else low[name] for name in READINGS}
+    return {"stage": high["stage"] if share else low["stage"], **between}

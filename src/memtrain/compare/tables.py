@@ -41,7 +41,7 @@ def equal_table(name: str, points: pd.DataFrame, rows: pd.DataFrame) -> Table:
         rows: its rows, which say what methods are compared by.
     """
     metric = metric_of(rows)
-    columns = [metric, "range", "seeds", "tokens", "seconds"]
+    columns = [metric, "range", "seeds", "seconds"]
     result = blank(f"{name}, validation split at equal tokens", [difficulty_name(rows), "method"], columns)
     for difficulty, place in points.groupby("difficulty", dropna=False):
         where = "" if pd.isna(difficulty) else f"{difficulty:g}"
@@ -55,15 +55,14 @@ def equal_table(name: str, points: pd.DataFrame, rows: pd.DataFrame) -> Table:
                 readable(metric, known[metric].mean()) if len(known) else "not read yet",
                 value_range(metric, known[metric]) if len(known) else "",
                 f"{len(known)} of {len(group)}",
-                f"{known['tokens'].mean():,.0f}" if len(known) else "",
                 f"{known['train_seconds'].mean():.0f}" if len(known) else "",
             )
             where = ""
         result.add_section()
-    limits = ", ".join(f"{limit:,.0f}" for limit in points.groupby("difficulty", dropna=False)["equal_tokens"].first())
+    limits = ", ".join(f"{limit:,.0f}" for limit in points.groupby("difficulty", dropna=False)["tokens"].first())
     result.caption = (
-        f"read from learning curves in the middle of schedules, at the last validation within {limits} tokens: "
-        "as many as the run with the fewest has seen"
+        f"read from learning curves in the middle of schedules, at {limits} tokens: as many as the run with the fewest "
+        "has seen"
     )
     return result
 
