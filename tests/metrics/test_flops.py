@@ -3,11 +3,13 @@
 from functools import partial
 
 import pytest
+import torch
 from torch import nn
 
 from memtrain.metrics import bptt_flops, dmt_flops, forward_flops, smt_flops, teacher_flops
+from memtrain.metrics.flops import encoder_flops
 from memtrain.networks import RNN, NetworkOptions, Teacher
-from memtrain.networks.cells import GRUCell, MLPCell, TransformerCell
+from memtrain.networks.cells import Cell, GRUCell, LSTMCell, MLPCell, ParaGRUCell, ParaLSTMCell, TransformerCell
 
 # D = 4, 2 heads of 2: inner width 4. A block has 2 norms (2 * 4), queries, keys and values (3 * 4 * 4), their
 # way out (4 * 4), a feed-forward 4 -> 16 -> 4 with biases (4 * 16 + 16 + 16 * 4 + 4): 220 parameters.
@@ -59,6 +61,11 @@ def test_bptt_by_hand(rnn: RNN) -> None:
     assert bptt_flops(rnn, 10) == 3 * (10 * 976 + 472) == 30696
 
 
+def test_the_ways_back_through_truncated_parts_are_independent(rnn: RNN) -> None:
+    assert bptt_flops(rnn, 10, truncation=4) == 10 * 976 + 2 * 4 * 976 + 3 * 472
+    assert bptt_flops(rnn, 10, truncation=10) == bptt_flops(rnn, 10, truncation=99) == bptt_flops(rnn, 10)
+
+
 def test_dmt_by_hand(teacher: Teacher, rnn: RNN) -> None:
     assert dmt_flops(teacher, rnn, 10, steps=10, through_time=False) == 1896 + 10 * 976 + 3 * (976 + 472) == 16000
     assert dmt_flops(teacher, rnn, 10, steps=10, through_time=True) == 1896 + 3 * (10 * 976 + 472)
@@ -72,9 +79,30 @@ def test_a_context_length_shortens_the_encoders_attention() -> None:
 
 
 def test_a_gated_cell_and_a_linear_readout_cost_two_flops_a_parameter() -> None:
-    """GRU: three gates of 8 from 4 inputs, 8 states and 2 biases: 336; readout: 8 * 7 + 7 = 63 parameters."""
+    """GRU: three gates of 8 from 4 inputs with a bias, 120, which are projected once, and from 8 states with one, 216.
+
+    Readout: 8 * 7 + 7 = 63 parameters.
+    """
     options = NetworkOptions(width=4, memory_tokens=2, cell=GRUCell, memory_normalization="tanh", readout="linear")
-    assert bptt_flops(RNN(options, 7), 10) == 3 * (10 * 2 * 336 + 2 * 63)
+    rnn = RNN(options, 7)
+    assert bptt_flops(rnn, 10) == 3 * (2 * 120 + 10 * 2 * 216 + 2 * 63)
+    assert bptt_flops(rnn, 10, through_time=False) == 10 * 2 * 216 + 3 * (2 * 120 + 2 * 216 + 2 * 63)
+    teacher = Teacher(options, 7)
+    assert smt_flops(teacher, rnn, 10, frozen_teacher=True) == encoder_flops(teacher, 10) + 3 * 2 * (120 + 216)
+
+
+@pytest.mark.parametrize("kind", [GRUCell, LSTMCell, ParaGRUCell, ParaLSTMCell])
+def test_input_parameters_meet_the_input_alone(kind: type[Cell]) -> None:
+    cell, memory = kind(8, 2, "tanh"), torch.rand(1, 2, 8)
+    found = {id(parameter) for parameter in cell.input_parameters()}
+    matrices = [parameter for name, parameter in cell.named_parameters() if "weight" in name and id(parameter) in found]
+    assert len(found) == 2 * len(matrices) > 0  # the others are their biases
+    for embedding, same in ((torch.zeros(1, 8), True), (torch.ones(1, 8), False)):
+        with torch.no_grad():
+            before = cell.step(memory, embedding)
+            for parameter in matrices:
+                parameter.mul_(2)
+            assert torch.equal(cell.step(memory, embedding), before) == same
 
 
 def test_any_other_cell_costs_two_flops_a_parameter() -> None:

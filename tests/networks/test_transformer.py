@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks.parity import carry_stack
-from memtrain.networks.transformer import FEW_TOKENS, Rotary, Transformer, attend_few, rotate
+from memtrain.networks.transformer import FEW_TOKENS, Rotary, Transformer, attend_few, attention, rotate
 
 WIDTH, LAYERS, HEADS = 24, 3, 2
 
@@ -148,3 +148,16 @@ def test_attention_to_few_tokens_equals_the_fused_kernel(tokens: int) -> None:
     weights = torch.randn_like(few)
     gradients = [torch.autograd.grad((out * weights).sum(), (q, k, v)) for out in (few, fused)]
     torch.testing.assert_close(gradients[0], gradients[1], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("masks", [None, (), (1,), (7,)], ids=["causal", "shared", "of one", "of each"])
+def test_more_samples_than_a_kernel_takes_go_through_it_in_parts(
+    masks: tuple[int, ...] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    q, k, v = (torch.randn(7, 6, 3, 4, dtype=torch.float64) for _ in range(3))
+    mask = None if masks is None else torch.rand(*masks, 6, 6) < 0.5
+    if mask is not None:
+        mask |= torch.eye(6, dtype=torch.bool)
+    whole = attention(q, k, v, mask, causal=mask is None)
+    monkeypatch.setattr("memtrain.networks.transformer.MOST_SAMPLES", 3)
+    torch.testing.assert_close(attention(q, k, v, mask, causal=mask is None), whole, rtol=0, atol=1e-14)

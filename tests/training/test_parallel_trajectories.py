@@ -233,7 +233,7 @@ def test_counters_know_what_was_sequential(batch, make_trainer):
 def test_a_truncated_gradient_goes_step_after_step(batch, make_trainer):
     module = make(BPTTModule, truncation=3)
     module.trainer = make_trainer()
-    assert module.sequential_flops(batch) == bptt_flops(module.rnn, 7, through_time=True)
+    assert module.sequential_flops(batch) == bptt_flops(module.rnn, 7, truncation=3)
 
 
 def test_a_checkpoint_rebuilds_the_options_of_newton(train):

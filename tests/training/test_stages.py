@@ -85,6 +85,20 @@ def test_dmt_leaves_the_teacher_bit_for_bit_as_it_was_and_moves_the_rnn(train):
     assert not torch.equal(before["rnn.readout.logits.weight"], after["rnn.readout.logits.weight"])
 
 
+@pytest.mark.parametrize(("stage", "options"), [(DMTModule, {}), (SMTModule, {"freeze_teacher": True})])
+def test_a_frozen_teacher_is_in_evaluation_mode_before_and_after_a_validation(stage, options, train):
+    smt = train(make(SMTModule), "smt")
+    modes = []
+
+    class Modes(Callback):
+        def on_train_batch_end(self, trainer, pl_module, *_):
+            modes.append((pl_module.training, any(module.training for module in pl_module.teacher.modules())))
+
+    module = stage(vocabulary_size=VOCABULARY, init_from=str(smt), **options)
+    train(module, "frozen", callbacks=[Modes()], val_check_interval=1)  # and a validation after each step
+    assert modes == [(True, False)] * 3
+
+
 def test_the_readout_after_smt_is_a_copy_of_the_teachers_decoder(train):
     state = load_checkpoint(train(make(SMTModule), "smt"))["state_dict"]
     copied = [key for key in state if key.startswith("rnn.readout.")]
@@ -127,6 +141,8 @@ def test_every_stage_logs_the_same_names(train, make_trainer):
         assert set(tested) < names[0]
         kinds[stage] = {name.split("/")[1] for name in tested}
     assert kinds == {TeacherModule: {"teacher", "memory"}, BPTTModule: {"rollout", "memory"}}
+    tested = make_trainer().test(make(BPTTModule), datamodule=Batches(), verbose=False)[0]
+    assert tested["test/memory/uniformity"] == tested["test/rollout/uniformity"]  # of the only memories there are
     assert {
         f"test/{kind}/{name}" for kind in ("teacher", "one_step", "rollout") for name in ("loss", "bits", "accuracy")
     } < names[0]
@@ -135,6 +151,8 @@ def test_every_stage_logs_the_same_names(train, make_trainer):
         "test/drift/equilibrium",
         "test/drift/relative",
         "test/memory/uniformity",
+        "test/rollout/uniformity",
+        "test/rollout/effective_rank",
     } < names[0]
 
 

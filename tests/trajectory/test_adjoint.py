@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from memtrain.networks.cells import Cell, GRUCell, MLPCell, ParaGRUCell, ParaLSTMCell
+from memtrain.networks.cells import Cell, GRUCell, ParaLSTMCell
 from memtrain.trajectory import sequential
 from memtrain.trajectory.adjoint import attach_gradient, scan_adjoint
 from memtrain.trajectory.recurrence import Recurrence
@@ -57,25 +57,7 @@ def test_states_are_finite_where_products_of_jacobians_are_not(gradient: bool, s
     assert found.states.requires_grad == gradient
 
 
-@pytest.mark.parametrize("kind", [GRUCell, MLPCell, ParaLSTMCell])
-def test_a_diagonal_adjoint_where_the_jacobian_is_more_is_refused(kind: type[Cell]) -> None:
-    cell = kind(4, 2, "tanh")
-    with pytest.raises(ValueError, match=rf"jacobian is diagonal, but that of a {kind.__name__} is not") as e:
-        scan_adjoint(cell, torch.zeros(1, 2, 4), torch.zeros(1, 3, 4), jacobian="diagonal")
-    assert "\n" not in str(e.value)
-
-
-def test_a_diagonal_adjoint_of_a_diagonal_cell_is_exact() -> None:
-    cell = ParaGRUCell(4, 2, "tanh").double()
-    start = torch.rand(2, 2, 4, dtype=torch.float64, requires_grad=True)
-    embeddings = torch.randn(2, 9, 4, dtype=torch.float64)
-    states = [scan_adjoint(cell, start, embeddings, jacobian=jacobian).states for jacobian in ("diagonal", "full")]
-    gradients = [torch.autograd.grad(s.square().sum(), [start, *cell.parameters()]) for s in states]
-    for diagonal, full in zip(*gradients, strict=True):
-        torch.testing.assert_close(diagonal, full, rtol=1e-10, atol=1e-12)
-
-
-def test_why_a_diagonal_adjoint_is_refused() -> None:
+def test_why_the_adjoint_takes_the_whole_jacobian() -> None:
     """With the diagonal alone, the gradient in a dense cell's initial memory is wrong by a large part of itself."""
     cell = GRUCell(8, 2, "tanh").double()
     with torch.no_grad():

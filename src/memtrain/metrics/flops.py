@@ -41,13 +41,14 @@ def decoder_flops(teacher: Teacher, length: int, future_length: int | None) -> i
     return forward_flops(teacher.decoder.transformer, teacher.decoder.memory_tokens + future)
 
 
-def cell_flops(rnn: RNN) -> int:
-    """One update: `L_cell q(K + 1)`, or `forward_flops` of a cell without Transformers.
+def input_flops(rnn: RNN) -> int:
+    """What a cell makes of its inputs alone: independent over timesteps, so that it counts once a rollout."""
+    return 2 * sum(p.numel() for p in rnn.cell.input_parameters())
 
-    A gated cell's projection of its input is part of every update here, though it could be made for all timesteps at
-    once. That counts too much for it: 1.5 times for a GRU of 2 tokens of width D, 1.25 times for one of 4.
-    """
-    return forward_flops(rnn.cell, rnn.cell.memory_tokens + 1)
+
+def cell_flops(rnn: RNN) -> int:
+    """One update: `L_cell q(K + 1)`, or `forward_flops` of a cell without Transformers, but for `input_flops`."""
+    return forward_flops(rnn.cell, rnn.cell.memory_tokens + 1) - input_flops(rnn)
 
 
 def readout_flops(rnn: RNN) -> int:
@@ -69,18 +70,19 @@ def teacher_flops(teacher: Teacher, length: int, future_length: int | None = Non
 def smt_flops(
     teacher: Teacher, rnn: RNN, length: int, future_length: int | None = None, frozen_teacher: bool = False
 ) -> int:
-    """A step of SMT: `3 * (encoder + max(decoder, cell))`; decoder and cell are branches of the same memory.
+    """A step of SMT: `3 * (encoder + max(decoder, update))`; decoder and update are branches of the same memory.
 
     Args:
         teacher: the teacher.
         rnn: the RNN.
         length: T.
         future_length: Tf; None: to the end of the sequence.
-        frozen_teacher: f is trained alone and the encoder runs forward only: `encoder + 3 * cell`.
+        frozen_teacher: f is trained alone and the encoder runs forward only: `encoder + 3 * update`.
     """
+    update = input_flops(rnn) + cell_flops(rnn)
     if frozen_teacher:
-        return encoder_flops(teacher, length) + 3 * cell_flops(rnn)
-    return 3 * (encoder_flops(teacher, length) + max(decoder_flops(teacher, length, future_length), cell_flops(rnn)))
+        return encoder_flops(teacher, length) + 3 * update
+    return 3 * (encoder_flops(teacher, length) + max(decoder_flops(teacher, length, future_length), update))
 
 
 def dmt_flops(teacher: Teacher, rnn: RNN, length: int, steps: int, through_time: bool) -> int:
@@ -91,21 +93,22 @@ def dmt_flops(teacher: Teacher, rnn: RNN, length: int, steps: int, through_time:
         rnn: the RNN.
         length: T, which the encoder sees.
         steps: cell evaluations that follow one another: the rollout's length, or picard's sweeps.
-        through_time: True: the rollout carries gradients, `encoder + 3 * (steps * cell + readout)`.
-            False (detached): it carries none, and one batched step with gradient follows it,
-            `encoder + steps * cell + 3 * (cell + readout)`.
+        through_time: see `bptt_flops`; what it says is added to `encoder`.
     """
     return encoder_flops(teacher, length) + bptt_flops(rnn, steps, through_time)
 
 
-def bptt_flops(rnn: RNN, steps: int, through_time: bool = True) -> int:
-    """A step of BPTT, truncated or not: `3 * (T * cell + readout)`.
+def bptt_flops(rnn: RNN, steps: int, through_time: bool = True, truncation: int | None = None) -> int:
+    """A step of BPTT: `3 * (inputs + T * cell + readout)`.
 
     Args:
         rnn: the RNN.
         steps: cell evaluations that follow one another, T for the whole sequence.
-        through_time: False: the rollout carries no gradient and one batched step with gradient follows it.
+        through_time: False: the rollout carries no gradient and one batched step with gradient follows it:
+            `T * cell + 3 * (inputs + cell + readout)`.
+        truncation: the gradient path is cut every so many steps, and the ways back through the parts are independent:
+            `(T + 2 * truncation) * cell + 3 * (inputs + readout)`. None: never.
     """
-    if through_time:
-        return 3 * (steps * cell_flops(rnn) + readout_flops(rnn))
-    return steps * cell_flops(rnn) + 3 * (cell_flops(rnn) + readout_flops(rnn))
+    backward = min(steps, truncation or steps) if through_time else 1
+    forward = steps if through_time else steps + 1
+    return (forward + 2 * backward) * cell_flops(rnn) + 3 * (input_flops(rnn) + readout_flops(rnn))

@@ -37,7 +37,8 @@ def rnn_gradient_profile(rnn: RNN, inputs: Tensor, targets: Tensor) -> GradientP
         ValueError: where no sample has a target at T-1.
     """
     inputs, last = _with_last_target(inputs, targets)
-    with torch.enable_grad():
+    # cuDNN would differentiate an RNN in training mode alone
+    with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
         embeddings = rnn.embed(inputs).detach().requires_grad_()
         memory, memories = rnn.initial_memory(len(inputs)), []
         for embedding in embeddings.unbind(1):

@@ -20,6 +20,8 @@ KeysValues = list[tuple[Tensor, Tensor]]
 """Keys and values of each block, `[B, S, H, d]`."""
 
 FEW_TOKENS = 4
+MOST_SAMPLES = 65_535
+"""Samples of one call of CUDA's fused attention, whose 16-bit kernel numbers them in a grid of this size."""
 """Up to so many tokens, elementwise attention is faster on a CPU than the fused kernel."""
 
 
@@ -140,7 +142,28 @@ def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, causa
     if mask is not None and mask.dim() > 2:
         mask = mask.unsqueeze(1)  # the same for all heads
     q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)  # [B, H, S, d]
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal).transpose(1, 2).flatten(2)
+    return attend_many(q, k, v, mask, causal).transpose(1, 2).flatten(2)
+
+
+def attend_many(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
+    """The fused kernel, in parts where there are more samples than its 16-bit version for GPUs takes at once.
+
+    Args:
+        q: queries `[B, H, P, d]`.
+        k: keys `[B, H, S, d]`.
+        v: values `[B, H, S, d]`.
+        mask: see `attention`; `[P, S]` or `[B or 1, 1, P, S]`.
+        causal: see `attention`.
+
+    Returns:
+        `[B, H, P, d]`.
+    """
+    if len(q) <= MOST_SAMPLES:
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
+    cut = (q.split(MOST_SAMPLES), k.split(MOST_SAMPLES), v.split(MOST_SAMPLES))
+    masks = [mask] * len(cut[0]) if mask is None or mask.dim() == 2 or len(mask) == 1 else mask.split(MOST_SAMPLES)
+    parts = zip(*cut, masks, strict=True)
+    return torch.cat([F.scaled_dot_product_attention(*part[:3], attn_mask=part[3], is_causal=causal) for part in parts])
 
 
 def attend_few(q: Tensor, k: Tensor, v: Tensor) -> Tensor:

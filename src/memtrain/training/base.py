@@ -248,6 +248,11 @@ class MemoryModule(LightningModule, ABC):
         """Remember the longest gradient chain of f that any step of any stage has used."""
         self.counters.gradient_steps = max(self.counters.gradient_steps, chain)
 
+    def on_train_start(self) -> None:
+        """A teacher that is not trained stays in evaluation mode: what it teaches must not be random."""
+        if self.teacher is not None and not any(p.requires_grad for p in self.teacher.parameters()):
+            self.teacher.eval()  # Lightning sets no modes at the start, and keeps these over a validation
+
     def on_train_batch_start(self, batch: SequenceBatch, batch_idx: int) -> None:
         """Start the clock: what came before (data, validation, checkpoints) is not training."""
         self.stopwatch.start()

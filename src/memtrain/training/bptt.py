@@ -16,7 +16,8 @@ FRUITLESS_STEPS = 10
 class BPTTModule(RolloutModule):
     """Trains f and g on the cross-entropy along the unrolled sequence.
 
-    From scratch it is the baseline; from `init_from` it finetunes what SMT and DMT have trained.
+    From scratch it is the baseline; from `init_from` it finetunes what SMT and DMT have trained. It keeps a teacher,
+    and measures drift against it, only where it starts from the teacher's memories.
 
     Args:
         truncation: cut the gradient path every so many steps; null: never.
@@ -90,5 +91,5 @@ class BPTTModule(RolloutModule):
         length = batch.inputs.shape[1]
         steps, through_time = self.sequential_steps(self.window(length)), self.unrolls_backward
         if self.teacher is None:
-            return self.scan_flops + bptt_flops(self.rnn, steps, through_time)
+            return self.scan_flops + bptt_flops(self.rnn, steps, through_time, self.truncation)
         return self.scan_flops + dmt_flops(self.teacher, self.rnn, length, steps, through_time)

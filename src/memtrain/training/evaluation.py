@@ -98,19 +98,23 @@ class Evaluation(nn.Module):
     memories as there are timesteps.
 
     Logged names: `{teacher|one_step|rollout}/{loss|bits|accuracy}`, `one_step/error`,
-    `drift/{mean|equilibrium|relative}`, and `memory/{uniformity|effective_rank}` of the teacher's memories, or of the
-    RNN's own where there is no teacher.
+    `drift/{mean|equilibrium|relative}`, `memory/{uniformity|effective_rank}` of the teacher's memories, or of the RNN's
+    own where there is no teacher, and `rollout/{uniformity|effective_rank}` of the RNN's own.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.predictions = nn.ModuleDict({kind: Prediction() for kind in KINDS})
         self.drift, self.one_step = Drift(), Drift()
-        self.kept = CatMetric(nan_strategy="disable")  # memories, of all ranks
+        self.kept = nn.ModuleDict({name: CatMetric(nan_strategy="disable") for name in ("memory", "rollout")})
 
     def of(self, kind: str) -> Prediction:
         """The prediction metric of one kind."""
         return cast(Prediction, self.predictions[kind])
+
+    def memories(self, name: str) -> CatMetric:
+        """The memories kept of teacher (`memory`) or rollout, of all ranks."""
+        return cast(CatMetric, self.kept[name])
 
     def update(self, result: Predictions) -> None:
         """Take in a batch."""
@@ -120,9 +124,10 @@ class Evaluation(nn.Module):
             self.drift.update(result.states, result.memories)
             self.one_step.update(result.one_step, result.memories)
         memories = result.memories if result.memories is not None else result.states
-        if result.everywhere and memories is not None:
-            # The last timestep of each sample: memories of whole sequences, the same choice in every stage.
-            self.kept.update(memories[:KEPT_MEMORIES, -1].detach())
+        for name, kept in (("memory", memories), ("rollout", result.states)):
+            if result.everywhere and kept is not None:
+                # The last timestep of each sample: memories of whole sequences, the same choice in every stage.
+                self.memories(name).update(kept[:KEPT_MEMORIES, -1].detach())
 
     def compute(self) -> dict[str, Tensor]:
         """All metrics that the networks at hand allow."""
@@ -135,13 +140,14 @@ class Evaluation(nn.Module):
             drift = self.drift.compute()
             values |= {f"drift/{name}": drift[name] for name in ("mean", "equilibrium", "relative")}
             values["one_step/error"] = self.one_step.compute()["mean"]
-        if self.kept.update_called:
-            kept = self.kept.compute()
-            values["memory/uniformity"] = uniformity(kept.flatten(0, 1))
-            values["memory/effective_rank"] = effective_rank(kept.flatten(1))
+        for name in self.kept:
+            if self.memories(name).update_called:
+                kept = self.memories(name).compute()
+                values[f"{name}/uniformity"] = uniformity(kept.flatten(0, 1))
+                values[f"{name}/effective_rank"] = effective_rank(kept.flatten(1))
         return values
 
     def reset(self) -> None:
         """Forget all batches."""
-        for metric in (*map(self.of, KINDS), self.drift, self.one_step, self.kept):
+        for metric in (*map(self.of, KINDS), *map(self.memories, self.kept), self.drift, self.one_step):
             metric.reset()

@@ -96,7 +96,7 @@ class RolloutModule(MemoryModule):
         if trajectory == "picard" and start == "teacher":
             raise ValueError(
                 "start is teacher, but picard sweeps all timesteps at once from the teacher's memories; set start to "
-                "initial, or trajectory to sequential."
+                "initial and rollout_length to null, or trajectory to sequential."
             )
         if trajectory == "picard" and gradient == "through_time" and sweeps < 1:
             raise ValueError("sweeps is 0, but gradient through_time needs at least 1; set gradient to detached.")
@@ -137,8 +137,8 @@ class RolloutModule(MemoryModule):
         self.newton_steps = self.scan_flops = 0
         self.solved: list[dict[str, Tensor]] = []
         if trajectory == "newton" or self.scans_adjoint:
-            structured = isinstance(self.rnn.cell, StructuredCell) and self.newton.jacobian != "full"
-            if not structured:
+            full = trajectory == "newton" and self.newton.jacobian == "full"
+            if full or not isinstance(self.rnn.cell, StructuredCell):
                 refuse_large_memory(self.rnn.cell)
 
     @property
@@ -166,13 +166,6 @@ class RolloutModule(MemoryModule):
     def add_frozen_teacher(self) -> None:
         """Give the module a teacher that is never trained (frozen before DDP wraps the module)."""
         self.teacher = Teacher(self.network, self.vocabulary_size).requires_grad_(False)
-
-    def train(self, mode: bool = True) -> "RolloutModule":
-        """The frozen teacher stays in evaluation mode."""
-        super().train(mode)
-        if self.teacher is not None:
-            self.teacher.eval()
-        return self
 
     def window(self, length: int) -> int:
         """Inputs of this step's rollouts: the entry of `rollout_length` for the share of the stage that is done."""

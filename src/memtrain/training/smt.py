@@ -88,13 +88,6 @@ class SMTModule(TeacherModule):
         dynamics = errors[:, 1:].mean() if len(before) else errors.new_zeros(())
         return self.dynamics_weight * dynamics, self.dynamics_weight * errors[:, 0].mean()
 
-    def train(self, mode: bool = True) -> "SMTModule":
-        """A frozen teacher stays in evaluation mode."""
-        super().train(mode)
-        if self.freeze_teacher:
-            self.teacher.eval()
-        return self
-
     def sequential_flops(self, batch: SequenceBatch) -> int:
         """See `memtrain.metrics.flops`."""
         length = batch.inputs.shape[1]

@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 
 from memtrain.networks.cells import Cell
-from memtrain.trajectory.recurrence import Jacobian, Recurrence, propagate, propagation_flops
+from memtrain.trajectory.recurrence import Recurrence, propagate, propagation_flops
 from memtrain.trajectory.scan import Backend, preceding
 from memtrain.trajectory.solution import Trajectory
 
 
 def attach_gradient(
-    recurrence: Recurrence, states: Tensor, memory: Tensor, jacobian: Jacobian = "auto", scan: Backend = "chunked"
+    recurrence: Recurrence, states: Tensor, memory: Tensor, scan: Backend = "chunked"
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Give solved states the gradient of the rollout, by one differentiable step of Newton's method.
 
@@ -24,21 +24,13 @@ def attach_gradient(
         recurrence: f_t, with inputs that carry the gradient.
         states: `h_t`, `[B, T, K, D]`, without gradient.
         memory: `h_{-1}`, `[B, K, D]`.
-        jacobian: auto or full; diagonal only where that is the whole Jacobian.
         scan: see `memtrain.trajectory.scan`.
 
     Returns:
-        The same states with gradient; `f_t(h_{t-1})`, without; and J, without.
-
-    Raises:
-        ValueError: for a diagonal where the Jacobian has more: such gradients are wrong by about half.
+        The same states with gradient; `f_t(h_{t-1})`, without; and J, without: always the whole, for gradients by its
+        diagonal alone are wrong by about half.
     """
-    if jacobian == "diagonal" and not recurrence.diagonal:
-        raise ValueError(
-            f"the adjoint's jacobian is diagonal, but that of a {type(recurrence.cell).__name__} is not, and its "
-            "gradient would be wrong; set it to auto."
-        )
-    after, matrices = recurrence.linearize(preceding(memory, states).detach(), jacobian)
+    after, matrices = recurrence.linearize(preceding(memory, states).detach())
     if torch.is_grad_enabled():
         # Their values are 0, only their gradients count.
         of_step, of_memory = after - after.detach(), memory - memory.detach()
@@ -60,16 +52,13 @@ class _WithGradientOf(torch.autograd.Function):
         return None, gradients[0]
 
 
-def scan_adjoint(
-    cell: Cell, memory: Tensor, embeddings: Tensor, jacobian: Jacobian = "auto", scan: Backend = "chunked"
-) -> Trajectory:
+def scan_adjoint(cell: Cell, memory: Tensor, embeddings: Tensor, scan: Backend = "chunked") -> Trajectory:
     """The sequential rollout, whose gradient is one parallel scan instead of back-propagation through T steps.
 
     Args:
         cell: the update f.
         memory: the memory to start from, `[B, K, D]`.
         embeddings: embedded inputs, `[B, T, D]`.
-        jacobian: see `attach_gradient`.
         scan: see `memtrain.trajectory.scan`.
 
     Returns:
@@ -80,6 +69,6 @@ def scan_adjoint(
         recurrence = Recurrence.of(cell, embeddings.to(memory.dtype))
         with torch.no_grad():
             states = recurrence.rollout(memory)
-        states, _, matrices = attach_gradient(recurrence, states, memory, jacobian, scan)
+        states, _, matrices = attach_gradient(recurrence, states, memory, scan)
     backward = propagation_flops(matrices, states, scan)
     return Trajectory.known(states, embeddings.shape[1], scan_flops=backward)

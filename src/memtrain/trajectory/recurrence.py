@@ -61,11 +61,6 @@ class Recurrence:
         shares[0] = 0
         return cls(cell, inputs, before, shares)
 
-    @property
-    def diagonal(self) -> bool:
-        """Whether the whole Jacobian is a diagonal."""
-        return isinstance(self.cell, StructuredCell) and self.cell.components == 1
-
     def take(self, samples: Tensor | slice, timesteps: Tensor | slice = slice(None)) -> "Recurrence":
         """The recurrence of some samples, int64 `[S]`, over some timesteps, a slice or int64 `[L]`."""
         teacher = None if self.teacher is None else self.teacher[samples][:, timesteps]

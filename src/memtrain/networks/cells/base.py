@@ -52,6 +52,10 @@ class Cell(nn.Module, ABC):
         """`step` for many calls with the same weights; override it to do once what each would repeat."""
         return self.step
 
+    def input_parameters(self) -> list[nn.Parameter]:
+        """Parameters that meet the input alone, so that one product could serve all timesteps at once; none here."""
+        return []
+
     def rollout(self, memory: Tensor, embeddings: Tensor) -> Tensor:
         """T updates in a row; override it where a fused kernel computes the same.
 
@@ -93,10 +97,10 @@ def refuse_rms(cell: str, memory_normalization: MemoryNormalization, accept_rms:
     """Refuse a gated cell where memories are RMS-normalised.
 
     Raises:
-        ValueError: a gated state lies in [-1, 1], so it reaches no RMS-1 memory but sign vectors.
+        ValueError: a gated state h lies in [-1, 1], so it reaches no RMS-1 memory but sign vectors.
     """
     if memory_normalization != "tanh" and not accept_rms:
         raise ValueError(
-            f"network.memory_normalization is {memory_normalization}, but the gated states of {cell} lie in [-1, 1] "
-            "and cannot reach such memories; set it to tanh."
+            f"network.memory_normalization is {memory_normalization}, but the gated states h of {cell} lie in "
+            "[-1, 1] and cannot reach such memories; set it to tanh."
         )

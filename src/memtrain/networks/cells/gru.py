@@ -30,6 +30,10 @@ class GRUCell(Cell):
         refuse_rms("GRUCell", memory_normalization, accept_rms)
         self.gru = nn.GRU(width, width * memory_tokens, batch_first=True)
 
+    def input_parameters(self) -> list[nn.Parameter]:
+        """See `Cell.input_parameters`; the fused kernel projects all inputs before its loop."""
+        return [self.gru.weight_ih_l0, self.gru.bias_ih_l0]
+
     def step(self, memory: Tensor, embedding: Tensor) -> Tensor:
         """See `Cell.step`."""
         return self.rollout(memory, embedding.unsqueeze(1)).squeeze(1)

@@ -13,12 +13,14 @@ from memtrain.networks.memory import MemoryNormalization
 class LSTMCell(Cell):
     """An LSTM with memory `[c | h]`, each half of the `K * D` numbers; `memory_normalization` must be tanh.
 
+    Alone its c may leave (-1, 1), and count. A teacher's memories cannot, so that SMT and DMT train it to keep c there.
+
     Args:
         width: features of a memory token and of the embedding, D.
         memory_tokens: tokens of a memory, K; `K * D` must be even.
         memory_normalization: must be tanh.
         forget_bias: added to the forget gate's bias at the start, so that a new cell remembers.
-        accept_rms: take rms memories although no LSTM state can equal them; only to study the reported collapse.
+        accept_rms: take rms memories although no h can equal them; only to study the reported collapse.
     """
 
     gated = True
@@ -37,6 +39,10 @@ class LSTMCell(Cell):
         self.lstm = nn.LSTMCell(width, self.hidden)
         with torch.no_grad():
             self.lstm.bias_ih[self.hidden : 2 * self.hidden] += forget_bias
+
+    def input_parameters(self) -> list[nn.Parameter]:
+        """See `Cell.input_parameters`."""
+        return [self.lstm.weight_ih, self.lstm.bias_ih]
 
     def step(self, memory: Tensor, embedding: Tensor) -> Tensor:
         """See `Cell.step`; in the memory's own precision: CUDA's autocast would keep c in 16 bits."""

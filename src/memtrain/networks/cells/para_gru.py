@@ -45,6 +45,10 @@ class ParaGRUCell(StructuredCell):
         with torch.no_grad():
             self.inputs.bias[0] = -spread_timescales(units, longest_memory)  # 1 - z is the forget gate
 
+    def input_parameters(self) -> list[nn.Parameter]:
+        """See `Cell.input_parameters`."""
+        return list(self.inputs.parameters())
+
     def project(self, embedding: Tensor) -> Tensor:
         """`B x + b` of z, r and c: `[..., D]` to `[..., 3, K * D]`."""
         return self.inputs(embedding)

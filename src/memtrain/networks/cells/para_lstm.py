@@ -48,6 +48,10 @@ class ParaLSTMCell(StructuredCell):
         with torch.no_grad():
             self.inputs.bias[0] = spread_timescales(units, longest_memory)
 
+    def input_parameters(self) -> list[nn.Parameter]:
+        """See `Cell.input_parameters`."""
+        return list(self.inputs.parameters())
+
     def project(self, embedding: Tensor) -> Tensor:
         """`B x + b` of f, g and o: `[..., D]` to `[..., 3, K * D / 2]`."""
         return self.inputs(embedding)
