@@ -305,7 +305,21 @@ ENVIRONMENT = {
     "more tasks than devices": Case(
         fit(),
         ("SLURM has started 2", "trainer.devices", "--ntasks-per-node"),
+        environment=SLURM | {"SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2", "SLURM_STEP_ID": "0"},
+    ),
+    "fewer tasks than devices": Case(
+        fit("--trainer.devices=2"),
+        ("SLURM has started 1 processes, but the trainer has 2", "trainer.devices"),
+        environment=SLURM | {"SLURM_NTASKS": "1", "SLURM_STEP_ID": "0"},
+    ),
+    "a batch script without srun": Case(
+        fit("--trainer.devices=2"),
+        ("SLURM is to start 2 processes", "start memtrain with srun"),
         environment=SLURM | {"SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2"},
+    ),
+    "a cluster that is not there": Case(
+        fit("--trainer.plugins=SLURMEnvironment"),
+        ("trainer.plugins has SLURMEnvironment", "start it with srun"),
     ),
 }
 CASES = COMMAND_LINE | OPTIONS | EXPERIMENTS | DATA | CHECKPOINTS | ENVIRONMENT

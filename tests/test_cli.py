@@ -17,6 +17,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from memtrain.checkpoints import load_checkpoint
 from memtrain.cli import command_parser, enough_seeds, main, more_seeds
 from memtrain.data import Retrieval
+from memtrain.lock import only_worker
 
 CONF = Path(__file__).parent / "conf"
 
@@ -105,6 +106,17 @@ def test_a_resumed_run_ends_as_one_that_was_not_interrupted(chain: Path, tmp_pat
         for folder in (chain / "smt", tmp_path)
     ]
     assert steps[0] == steps[1]
+
+
+def test_a_fit_is_worked_on_by_one_process_at_a_time(
+    chain: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["fit", "--config", str(chain / "teacher" / "config.yaml"), f"--trainer.default_root_dir={tmp_path}"]
+    with only_worker("trainer.default_root_dir", tmp_path):
+        assert main(words) == 1
+    assert f"{tmp_path} is being worked on by another process" in capsys.readouterr().err
+    assert [file.name for file in tmp_path.iterdir()] == ["lock"]
+    assert main(words) == 0
 
 
 def test_predict_writes_each_test_sample_and_agrees_with_test(chain: Path, tmp_path: Path) -> None:

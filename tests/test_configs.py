@@ -53,7 +53,10 @@ def test_a_model_names_every_option_of_its_stage(file: Path) -> None:
 
 
 @pytest.mark.parametrize("trainer", [file.stem for file in TRAINERS])
-def test_every_trainer_piece_trains(trainer: str, tmp_path: Path) -> None:
+def test_every_trainer_piece_trains(trainer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if trainer == "slurm":
+        for name, value in {"NTASKS": "1", "STEP_ID": "0", "PROCID": "0", "LOCALID": "0", "NODEID": "0"}.items():
+            monkeypatch.setenv(f"SLURM_{name}", value)  # of srun
     assert one_step(tmp_path, trainer, "bptt_gru") == 0
 
 

@@ -10,12 +10,12 @@ from rich.progress import Progress
 
 from memtrain.experiment import runner
 from memtrain.experiment.launcher import ending, finish, launch, start
-from memtrain.experiment.lock import only_worker
 from memtrain.experiment.plan import Run
 from memtrain.experiment.progress import ProgressFile
 from memtrain.experiment.reading import read_experiment
 from memtrain.experiment.runner import local_jobs
 from memtrain.files import read_json
+from memtrain.lock import only_worker
 
 FILE = Path(__file__).parents[1] / "conf" / "experiment.yaml"
 
@@ -44,7 +44,7 @@ def test_each_attempt_starts_a_fresh_log_and_a_killed_one_is_told(tmp_path: Path
 def test_a_run_that_another_process_works_on_is_left_out_and_its_log_stays(tmp_path: Path) -> None:
     run = Run("bptt", 8, 0)
     shown = io.StringIO()
-    with only_worker(tmp_path / run.folder):
+    with only_worker("--output", tmp_path / run.folder):
         (tmp_path / run.folder / "log.txt").write_text("at work\n")
         failed = launch([(0, run)], tmp_path / "e.yaml", tmp_path, 1, Console(file=shown, width=1000))
     assert failed == [run]

@@ -20,11 +20,11 @@ from memtrain.cli import main
 from memtrain.compare import read_results
 from memtrain.compare.curves import read_curves
 from memtrain.experiment import execution, runner
-from memtrain.experiment.lock import only_worker
 from memtrain.experiment.plan import list_runs
 from memtrain.experiment.progress import ReportProgress
 from memtrain.experiment.reading import read_experiment
 from memtrain.files import read_json
+from memtrain.lock import only_worker
 from memtrain.training import MemoryModule
 
 FILE = Path(__file__).parents[1] / "conf" / "experiment.yaml"
@@ -142,7 +142,7 @@ def test_an_interrupted_run_is_continued_and_ends_as_if_nothing_had_happened(
 
 
 def test_a_run_is_worked_on_by_one_process_at_a_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with only_worker(tmp_path / "smt_dmt" / "8" / "0"):
+    with only_worker("--output", tmp_path / "smt_dmt" / "8" / "0"):
         assert run(tmp_path, 0) == 1
     assert "is being worked on by another process" in capsys.readouterr().err
 

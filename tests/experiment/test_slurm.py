@@ -30,7 +30,7 @@ asked = dict(word[2:].split("=", 1) for word in options)
 command = sys.argv[1 + len([w for w in sys.argv[1:] if re.match("--(nodes|ntasks|cpus|kill)", w)]):]
 tasks = asked["ntasks-per-node"]
 shared = {{"SLURM_NTASKS": tasks, "SLURM_NTASKS_PER_NODE": tasks, "SLURM_NNODES": asked["nodes"], "SLURM_NODEID": "0"}}
-shared |= {{"SLURM_NODELIST": "127.0.0.1"}}
+shared |= {{"SLURM_NODELIST": "127.0.0.1", "SLURM_STEP_ID": "0"}}
 ranks = [os.environ | shared | {{"SLURM_PROCID": str(r), "SLURM_LOCALID": str(r)}} for r in range(int(tasks))]
 running = [subprocess.Popen(command, env=rank) for rank in ranks]
 sys.exit(max(abs(process.wait()) for process in running))
@@ -107,6 +107,7 @@ def test_tuning_is_a_job_of_its_own_that_the_runs_wait_for(
     calls = tmp_path / "calls"
     programs = program(tmp_path / "bin", "sbatch", f'#!/bin/sh\necho "$@" >> {calls}\necho "12;cluster"\n')
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    program(programs, "squeue", "#!/bin/sh\n")
     directory = tmp_path / "out"
     assert main([*words(directory, GRID), "--jobs", "3"]) == 0
     tuning, runs = calls.read_text().splitlines()
@@ -116,10 +117,35 @@ def test_tuning_is_a_job_of_its_own_that_the_runs_wait_for(
     assert "job 12" in capsys.readouterr().out
 
 
+def test_runs_that_are_in_the_queue_are_not_submitted_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls, queue = tmp_path / "calls", tmp_path / "queue"
+    program(tmp_path / "bin", "sbatch", f'#!/bin/sh\necho "$@" >> {calls}\nwc -l < {calls}\n')
+    # for a job that it has forgotten squeue, as grep, has a status of 1
+    programs = program(tmp_path / "bin", "squeue", f'#!/bin/sh\ngrep "^${{2#--jobs=}} " {queue}\n')
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    queue.write_text("1 tiny PENDING\n2 tiny PENDING\n")
+    again = [*words(tmp_path / "out", GRID), "--methods", "bptt"]
+    assert main(again) == 0
+    assert main(again) == 0  # nothing new
+    assert len(calls.read_text().splitlines()) == 2
+    told = capsys.readouterr().out
+    assert "still in SLURM's queue, as 1," in told
+    assert "still in SLURM's queue, as 2," in told
+    assert main(words(tmp_path / "out", GRID)) == 0  # another method, which waits for the tuning in the queue
+    assert "--dependency=afterok:1 " in calls.read_text().splitlines()[2]
+    assert options(tmp_path / "out" / "slurm" / "runs.sh")["array"] == "2"
+    queue.write_text("")  # all have ended, without a result
+    assert main(again) == 0
+    assert len(calls.read_text().splitlines()) == 5
+
+
 def test_a_refusal_of_sbatch_is_told_in_its_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     programs = program(tmp_path / "bin", "sbatch", "#!/bin/sh\necho 'sbatch: error: invalid partition' >&2\nexit 1\n")
+    program(programs, "squeue", "#!/bin/sh\n")
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
     assert main(words(tmp_path / "out")) == 1
     assert "runs.sh: sbatch: error: invalid partition." in capsys.readouterr().err
@@ -188,7 +214,7 @@ def spendthrift(plan: Any, folder: Path, budget: Any, source: Any, progress: Any
 
 
 def test_a_fit_that_lightning_has_sent_back_to_the_queue_continues_from_its_checkpoint(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     names = ("trainer", "bptt", "retrieval")
     files = [word for name in names for word in ("--config", str(FILE.with_name(f"{name}.yaml")))]
@@ -198,6 +224,9 @@ def test_a_fit_that_lightning_has_sent_back_to_the_queue_continues_from_its_chec
     (tmp_path / "metrics.csv").unlink()
     for name, value in TASK.items():
         monkeypatch.setenv(name, value)
+    assert main(fit) == 1  # another job: Lightning would continue it all the same
+    assert "hpc_ckpt_1.ckpt, left by a run at its time limit; rename it to" in capsys.readouterr().err
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
     assert main(fit) == 0
     assert load_checkpoint(tmp_path / "checkpoints" / "last.ckpt")["global_step"] == 4
     table = (tmp_path / "metrics.csv").read_text().splitlines()
@@ -244,6 +273,10 @@ def test_a_fit_whose_machine_was_lost_continues_in_the_next_turn_of_its_job(
     os.utime(folder / "hpc_ckpt_1.ckpt", (0, 0))
     assert main([*fit, "--trainer.max_steps=6"]) == 0
     assert load_checkpoint(folder / "checkpoints" / "last.ckpt")["global_step"] == 6
+    monkeypatch.delenv("SLURM_RESTART_COUNT")
+    capsys.readouterr()
+    assert main([*fit, f"--trainer.default_root_dir={folder}"]) == 1  # though Lightning's checkpoint is there too
+    assert "give --ckpt_path last to continue it" in capsys.readouterr().err
 
 
 @pytest.mark.slow

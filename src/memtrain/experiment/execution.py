@@ -14,7 +14,6 @@ from memtrain.callbacks import write_hyperparameters
 from memtrain.checkpoints import load_checkpoint
 from memtrain.data import SequenceDataModule
 from memtrain.experiment.launcher import is_first
-from memtrain.experiment.lock import only_worker
 from memtrain.experiment.plan import (
     Rates,
     Run,
@@ -29,6 +28,7 @@ from memtrain.experiment.progress import ProgressFile
 from memtrain.experiment.specification import Budget, Experiment
 from memtrain.files import read_json, write_json
 from memtrain.fit import MemtrainCLI
+from memtrain.lock import only_worker
 from memtrain.provenance import provenance
 from memtrain.training import MemoryModule
 from memtrain.training.divergence import Diverged
@@ -62,7 +62,7 @@ def execute(experiment: Experiment, run: Run, directory: Path, rates: Rates) -> 
     origin = provenance()  # of the code as it is now: the checkout may move on while the run trains
     plans = plan_stages(experiment, run, rates)
     progress = ProgressFile(directory / run.folder / "progress.json")
-    with only_worker(directory / run.folder) if is_first() else nullcontext():
+    with only_worker("--output", directory / run.folder) if is_first() else nullcontext():
         source = None
         for plan in plans:
             if not is_done(plan, directory):

@@ -15,9 +15,9 @@ from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from memtrain.experiment.lock import only_worker
 from memtrain.experiment.plan import Run
 from memtrain.files import read_json
+from memtrain.lock import only_worker
 
 SECONDS_BETWEEN_LOOKS = 0.2
 PARENT = "MEMTRAIN_PARENT"
@@ -63,7 +63,7 @@ def launch(runs: Sequence[tuple[int, Run]], file: Path, directory: Path, jobs: i
                 while waiting and len(working) < jobs:
                     index, run = waiting.pop(0)
                     try:
-                        with only_worker(directory / run.folder):
+                        with only_worker("--output", directory / run.folder):
                             pass  # if another launcher's process is at it, its log is not to be touched
                     except ValueError as error:
                         console.print(f"The run {run} is left out: {error}", markup=False, highlight=False)

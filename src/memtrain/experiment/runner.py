@@ -15,7 +15,7 @@ from memtrain.experiment.execution import execute, is_done
 from memtrain.experiment.launcher import end_with_launcher, launch
 from memtrain.experiment.measurement import measure
 from memtrain.experiment.plan import Run, check_data, check_modules, list_runs, plan_stages, prepare_data
-from memtrain.experiment.slurm import require_sbatch, submission, submit, write_script
+from memtrain.experiment.slurm import note_job, queued, require_slurm, submission, submit, write_script
 from memtrain.experiment.specification import Experiment
 from memtrain.experiment.tuning import rates_of, write_tuning
 from memtrain.files import write_text
@@ -82,7 +82,7 @@ def launch_experiment(experiment: Experiment, directory: Path, jobs: int | None 
 
 
 def submit_experiment(experiment: Experiment, directory: Path, jobs: int | None = None, dry_run: bool = False) -> bool:
-    """Hand what is left of an experiment to a SLURM cluster.
+    """Hand what is left of an experiment, and not in its queue already, to a SLURM cluster.
 
     Args:
         experiment: the experiment.
@@ -95,7 +95,7 @@ def submit_experiment(experiment: Experiment, directory: Path, jobs: int | None 
 
     Raises:
         ValueError: before anything is submitted, where an option is wrong or a folder holds another configuration.
-        FileNotFoundError: where a path of the data leads nowhere, or there is no sbatch.
+        FileNotFoundError: where a path of the data leads nowhere, or there is no sbatch or squeue.
     """
     if experiment.measurement is not None:
         raise ValueError(f"--launcher is slurm, but {experiment.name} is one measurement; leave --launcher out.")
@@ -108,18 +108,29 @@ def submit_experiment(experiment: Experiment, directory: Path, jobs: int | None 
         "tuning": missing(experiment, tuning, directory),
         "runs": missing(experiment, compared, directory) if tuned else compared,
     }
-    if not dry_run:
-        require_sbatch()
+    busy: dict[str, str] = {}
+    if dry_run:
+        console.print("The data are not prepared: without --dry-run they would be, here, where there is a network.")
+    else:
+        require_slurm()
         prepare_data(experiment)
+        busy = queued(directory)
     file = write_experiment(experiment, directory)
-    after = None
+    after: list[str] = []
     for name, runs in left.items():
+        waiting = sorted({busy[folder] for _, run in runs if (folder := run.folder.as_posix()) in busy})
+        runs = [(index, run) for index, run in runs if run.folder.as_posix() not in busy]
+        if waiting:
+            console.print(f"Some of the {name} are still in SLURM's queue, as {', '.join(waiting)}, and stay there.")
         if runs:
             script = write_script(experiment, name, runs, file, directory, jobs)
-            job = None if dry_run else submit(script, after)
+            job = "JOB" if dry_run else submit(script, after)
             said = f"submit it with {shlex.join(submission(script, after))}" if dry_run else f"job {job}"
             console.print(f"{len(runs)} of the {name}: {script}, {said}")
-            after = job or "JOB"
+            if not dry_run:
+                note_job(directory, job, (run for _, run in runs))
+            waiting.append(job)
+        after = waiting
     return any(left.values())
 
 

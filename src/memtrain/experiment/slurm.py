@@ -3,14 +3,14 @@
 import shlex
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from memtrain.experiment.launcher import run_command
 from memtrain.experiment.plan import Run, plan_stages
 from memtrain.experiment.specification import Experiment
-from memtrain.files import write_text
+from memtrain.files import read_json, write_json, write_text
 from memtrain.spans import spans
 
 SECONDS_TO_REQUEUE = 120
@@ -98,18 +98,18 @@ def processes(experiment: Experiment, runs: Sequence[Run]) -> tuple[str, int, in
     return accelerator, int(devices), machines
 
 
-def submission(script: Path, after: str | None) -> list[str]:
-    """The words that submit a script, to start when all tasks of job `after` have succeeded."""
-    dependency = [] if after is None else [f"--dependency=afterok:{after}", "--kill-on-invalid-dep=yes"]
+def submission(script: Path, after: Sequence[str]) -> list[str]:
+    """The words that submit a script, to start when all tasks of the jobs `after` have succeeded."""
+    dependency = [f"--dependency={':'.join(['afterok', *after])}", "--kill-on-invalid-dep=yes"] if after else []
     return ["sbatch", "--parsable", *dependency, str(script)]
 
 
-def submit(script: Path, after: str | None = None) -> str:
+def submit(script: Path, after: Sequence[str] = ()) -> str:
     """Submit a script.
 
     Args:
         script: a batch script.
-        after: number of the job that must have succeeded before; None: none.
+        after: numbers of the jobs that must have succeeded before.
 
     Returns:
         The number of the job.
@@ -123,13 +123,38 @@ def submit(script: Path, after: str | None = None) -> str:
     return done.stdout.strip().partition(";")[0]  # NUMBER, or NUMBER;CLUSTER
 
 
-def require_sbatch() -> None:
+def note_job(directory: Path, job: str, runs: Iterable[Run]) -> None:
+    """Keep which job does which runs, in `slurm/jobs.json` of the folder of the results."""
+    file = directory / "slurm" / "jobs.json"
+    jobs = read_json(file) or {}
+    write_json(file, jobs | {job: [run.folder.as_posix() for run in runs]})
+
+
+def queued(directory: Path) -> dict[str, str]:
+    """The job of each run, by its folder, that the cluster has not done with: it waits, or runs.
+
+    Args:
+        directory: folder of the results.
+    """
+    jobs = read_json(directory / "slurm" / "jobs.json") or {}
+    return {folder: job for job, folders in jobs.items() if in_queue(job) for folder in folders}
+
+
+def in_queue(job: str) -> bool:
+    """Whether any task of a job waits or runs; SLURM soon forgets a job that has ended, and then calls it invalid."""
+    asked = subprocess.run(["squeue", "--noheader", f"--jobs={job}"], capture_output=True, text=True)
+    return asked.returncode == 0 and bool(asked.stdout.strip())
+
+
+def require_slurm() -> None:
     """Refuse to go on where nothing can be submitted.
 
     Raises:
-        FileNotFoundError: if there is no sbatch.
+        FileNotFoundError: if there is no sbatch, or no squeue.
     """
-    if shutil.which("sbatch") is None:
-        raise FileNotFoundError(
-            "--launcher is slurm, but this machine has no sbatch; log in to the cluster, or only write with --dry-run."
-        )
+    for program in ("sbatch", "squeue"):
+        if shutil.which(program) is None:
+            raise FileNotFoundError(
+                f"--launcher is slurm, but this machine has no {program}; log in to the cluster, or only write with "
+                "--dry-run."
+            )

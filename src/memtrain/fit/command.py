@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from datetime import datetime
 from functools import partial
 from itertools import pairwise
@@ -11,7 +12,6 @@ from typing import Any
 import yaml
 from jsonargparse import Namespace
 from jsonargparse.typing import PositiveInt
-from lightning.fabric.plugins.environments import SLURMEnvironment
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
@@ -23,15 +23,17 @@ from memtrain.callbacks.hyperparameters import flat
 from memtrain.checkpoints import load_checkpoint
 from memtrain.data import SequenceDataModule
 from memtrain.files import require_folder
+from memtrain.fit.cluster import is_next_turn, left_at_time_limit, require_processes, require_slurm, step_name
 from memtrain.fit.predictions import PredictionTable
 from memtrain.fit.records import AtomicCheckpointIO, CostRecord, LastCheckpoint, MetricsTable, Timeline
+from memtrain.lock import only_worker
 from memtrain.parsing import SentenceParser
 from memtrain.training import MemoryModule
 
 FREE_DATA_OPTIONS = ("batch_size", "workers", "evaluation_samples", "evaluation_batch_size")
 """Options of the data that may change when a run is continued: on another machine, with another number of processes."""
-HPC_CHECKPOINTS = "hpc_ckpt_*.ckpt"
-"""What Lightning saves when a cluster's time limit is near, and continues from without being asked."""
+LAST = Path("checkpoints", "last.ckpt")
+"""A run's newest checkpoint, in its folder."""
 GPUS = {"gpu": (CUDAAccelerator, MPSAccelerator), "cuda": (CUDAAccelerator,), "mps": (MPSAccelerator,)}
 TRAINER_DEFAULTS = {
     "max_steps": 1000,
@@ -80,20 +82,21 @@ class MemtrainCLI(LightningCLI):
     ) -> None:
         self.directory, self.events, self.callbacks = directory, events, callbacks
         self.build, self.record = build, record
-        super().__init__(
-            MemoryModule,
-            SequenceDataModule,
-            subclass_mode_model=True,
-            subclass_mode_data=True,
-            auto_configure_optimizers=False,
-            save_config_callback=TrainingConfig if record else None,
-            save_config_kwargs={"overwrite": True},
-            trainer_defaults=TRAINER_DEFAULTS,
-            parser_class=FitParser,
-            parser_kwargs={name: {"epilog": EPILOG} for name in self.subcommands()},
-            args=dict(args) if isinstance(args, Mapping) else list(args),
-            run=not isinstance(args, Mapping),
-        )
+        with ExitStack() as self.held:
+            super().__init__(
+                MemoryModule,
+                SequenceDataModule,
+                subclass_mode_model=True,
+                subclass_mode_data=True,
+                auto_configure_optimizers=False,
+                save_config_callback=TrainingConfig if record else None,
+                save_config_kwargs={"overwrite": True},
+                trainer_defaults=TRAINER_DEFAULTS,
+                parser_class=FitParser,
+                parser_kwargs={name: {"epilog": EPILOG} for name in self.subcommands()},
+                args=dict(args) if isinstance(args, Mapping) else list(args),
+                run=not isinstance(args, Mapping),
+            )
 
     def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """The options beside `trainer`, `model` and `data`."""
@@ -155,9 +158,12 @@ class MemtrainCLI(LightningCLI):
         path, folder = self.settings.ckpt_path, self.settings.trainer.default_root_dir
         if self.config.subcommand == "fit":
             own = Path(folder or self.new_directory())
-            if self.is_next_turn(own):
-                path = self.settings.ckpt_path = "last"
-                folder = own
+            if path is None and is_next_turn():
+                if self.continues_by_itself(own):
+                    return
+                if (own / LAST).is_file():
+                    path = self.settings.ckpt_path = "last"
+                    folder = own
             if path not in (None, "last"):
                 raise ValueError(
                     f"ckpt_path is {path}, but fit takes only last, with trainer.default_root_dir the folder of the "
@@ -168,8 +174,7 @@ class MemtrainCLI(LightningCLI):
                     raise ValueError(
                         "ckpt_path is last, but no run is named; give its folder as trainer.default_root_dir."
                     )
-                trained = load_checkpoint(Path(folder, "checkpoints", "last.ckpt"))["memtrain"]["class_path"]
-                self.require_class(path, trained)
+                self.require_class(path, load_checkpoint(Path(folder, LAST))["memtrain"]["class_path"])
             else:
                 refuse_trained(own)
             return
@@ -177,16 +182,11 @@ class MemtrainCLI(LightningCLI):
             raise ValueError(f"ckpt_path is missing, but {self.config.subcommand} reads a checkpoint; give its file.")
         self.require_class(path, load_checkpoint(path)["memtrain"]["class_path"])
 
-    def is_next_turn(self, folder: Path) -> bool:
-        """Whether a cluster has started this job again, whose last checkpoint is newer than those Lightning looks for.
-
-        Lightning leaves these, `hpc_ckpt_*.ckpt`, at a time limit; where the machine was lost, there is none of then.
-        """
-        last = folder / "checkpoints" / "last.ckpt"
-        started_again = int(os.environ.get("SLURM_RESTART_COUNT", 0)) > 0 and self.settings.ckpt_path is None
-        if not (started_again and last.is_file()):
-            return False
-        return last.stat().st_mtime > max((path.stat().st_mtime for path in folder.glob(HPC_CHECKPOINTS)), default=0.0)
+    @staticmethod
+    def continues_by_itself(folder: Path) -> bool:
+        """Whether Lightning's own checkpoint is the newest, which it continues from if it is told of no other."""
+        own, last = left_at_time_limit(folder), folder / LAST
+        return own is not None and not (last.is_file() and last.stat().st_mtime > own.stat().st_mtime)
 
     def require_class(self, path: str, trained: str) -> None:
         """Refuse a checkpoint of another stage than the model's."""
@@ -204,7 +204,7 @@ class MemtrainCLI(LightningCLI):
         if self.build:
             super().instantiate_classes()
             if self.config.get("subcommand") == "fit" and self.settings.ckpt_path == "last":
-                self.require_same_options(Path(self.trainer.default_root_dir, "checkpoints", "last.ckpt"))
+                self.require_same_options(Path(self.trainer.default_root_dir, LAST))
 
     def require_same_options(self, path: Path) -> None:
         """Refuse to continue a run with other options of its model or data, which would be recorded and not used.
@@ -246,19 +246,21 @@ class MemtrainCLI(LightningCLI):
         Raises:
             ValueError: if not. With other processes, each would train alone and overwrite what the others write.
         """
-        tasks = int(os.environ["SLURM_NTASKS"]) if SLURMEnvironment.detect() else None
-        remedy = "give sbatch and srun --nodes and --ntasks-per-node as trainer.num_nodes and trainer.devices."
-        if tasks is not None and tasks > 1 and "SLURM_NTASKS_PER_NODE" not in os.environ:
-            raise ValueError(f"SLURM has started {tasks} processes, but was not asked for so many a machine; {remedy}")
-        accelerator = self._get(self.config_init, "trainer").accelerator
+        options = self._get(self.config_init, "trainer")
+        require_slurm(as_list(options.plugins))
+        accelerator = options.accelerator
         if accelerator in GPUS and not has_gpu(accelerator):
             raise ValueError(
                 f"trainer.accelerator is {accelerator}, but this machine, or this torch, has none; set it to cpu."
             )
         trainer = super().instantiate_trainer(**kwargs)
-        if tasks not in (None, trainer.world_size):
-            raise ValueError(f"SLURM has started {tasks} processes, but the trainer has {trainer.world_size}; {remedy}")
+        require_processes(trainer)
         return trainer
+
+    def before_fit(self) -> None:
+        """Keep another process from training in the same folder, until this one has ended."""
+        if self.trainer.is_global_zero:
+            self.held.enter_context(only_worker("trainer.default_root_dir", Path(self.trainer.default_root_dir)))
 
     def loggers(self, chosen: Any, directory: Path) -> list[Logger]:
         """The table of metrics, which every run keeps, then TensorBoard, or the configuration's loggers in its place.
@@ -302,11 +304,8 @@ class MemtrainCLI(LightningCLI):
         in each turn of a job that goes back to the queue. Of several fits in one step each needs a folder of its own.
         """
         names = [self.settings[part].class_path.rpartition(".")[2] for part in ("model", "data")]
-        job, step = os.environ.get("SLURM_JOB_ID"), os.environ.get("SLURM_STEP_ID")
-        started = f"{datetime.now():%Y%m%d-%H%M%S}-{job or os.getpid()}"
-        if step and SLURMEnvironment.detect():
-            started = f"{job}.{step}"
-        return Path("runs", self.config.get("subcommand") or "fit", "-".join([*names, started]))
+        now = f"{datetime.now():%Y%m%d-%H%M%S}-{os.environ.get('SLURM_JOB_ID') or os.getpid()}"
+        return Path("runs", self.config.get("subcommand") or "fit", "-".join([*names, step_name() or now]))
 
 
 def has_gpu(accelerator: str = "gpu") -> bool:
@@ -320,12 +319,14 @@ def as_list(chosen: Any) -> list[Any]:
 
 
 def refuse_trained(folder: Path) -> None:
-    """Refuse to start anew where a run has left its checkpoint, which would be overwritten.
-
-    A run that a cluster has put back into its queue has another checkpoint there, which Lightning continues.
-    """
-    last = folder / "checkpoints" / "last.ckpt"
-    if last.is_file() and not any(folder.glob(HPC_CHECKPOINTS)):
+    """Refuse to start anew where a run has left its checkpoint, which would be overwritten."""
+    last, at_limit = folder / LAST, left_at_time_limit(folder)
+    if at_limit is not None and not last.is_file():
+        raise ValueError(
+            f"trainer.default_root_dir is {folder}, which holds {at_limit.name}, left by a run at its time limit; "
+            f"rename it to {LAST} and give --ckpt_path last to continue it, or give another folder."
+        )
+    if last.is_file():
         raise ValueError(
             f"trainer.default_root_dir is {folder}, which holds the run of {last}; give --ckpt_path last to continue "
             "it, or another folder."

@@ -52,7 +52,7 @@ class Cell(nn.Module, ABC):
         """`step` for many calls with the same weights; override it to do once what each would repeat."""
         return self.step
 
-    def input_parameters(self) -> list[nn.Parameter]:
+    def input_parameters(self) -> list[Tensor]:
         """Parameters that meet the input alone, so that one product could serve all timesteps at once; none here."""
         return []
 

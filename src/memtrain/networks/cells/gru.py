@@ -30,9 +30,10 @@ class GRUCell(Cell):
         refuse_rms("GRUCell", memory_normalization, accept_rms)
         self.gru = nn.GRU(width, width * memory_tokens, batch_first=True)
 
-    def input_parameters(self) -> list[nn.Parameter]:
+    def input_parameters(self) -> list[Tensor]:
         """See `Cell.input_parameters`; the fused kernel projects all inputs before its loop."""
-        return [self.gru.weight_ih_l0, self.gru.bias_ih_l0]
+        of_input, _, bias, _ = self.gru.all_weights[0]
+        return [of_input, bias]
 
     def step(self, memory: Tensor, embedding: Tensor) -> Tensor:
         """See `Cell.step`."""

@@ -40,7 +40,7 @@ class LSTMCell(Cell):
         with torch.no_grad():
             self.lstm.bias_ih[self.hidden : 2 * self.hidden] += forget_bias
 
-    def input_parameters(self) -> list[nn.Parameter]:
+    def input_parameters(self) -> list[Tensor]:
         """See `Cell.input_parameters`."""
         return [self.lstm.weight_ih, self.lstm.bias_ih]
 

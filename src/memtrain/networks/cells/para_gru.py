@@ -45,7 +45,7 @@ class ParaGRUCell(StructuredCell):
         with torch.no_grad():
             self.inputs.bias[0] = -spread_timescales(units, longest_memory)  # 1 - z is the forget gate
 
-    def input_parameters(self) -> list[nn.Parameter]:
+    def input_parameters(self) -> list[Tensor]:
         """See `Cell.input_parameters`."""
         return list(self.inputs.parameters())
 

@@ -48,7 +48,7 @@ class ParaLSTMCell(StructuredCell):
         with torch.no_grad():
             self.inputs.bias[0] = spread_timescales(units, longest_memory)
 
-    def input_parameters(self) -> list[nn.Parameter]:
+    def input_parameters(self) -> list[Tensor]:
         """See `Cell.input_parameters`."""
         return list(self.inputs.parameters())
 

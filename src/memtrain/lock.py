@@ -8,8 +8,16 @@ from pathlib import Path
 
 
 @contextmanager
-def only_worker(folder: Path) -> Iterator[None]:
-    """Keep two processes from working on one run; the system lets go of the lock even if this one is killed."""
+def only_worker(option: str, folder: Path) -> Iterator[None]:
+    """Keep two processes from working on one run; the system lets go of the lock even if this one is killed.
+
+    Args:
+        option: that names the folder, or one that it lies in.
+        folder: of the run.
+
+    Raises:
+        ValueError: if another process works there, or the file system has no locks.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         try:
@@ -19,6 +27,6 @@ def only_worker(folder: Path) -> Iterator[None]:
         except OSError as error:
             raise ValueError(
                 f"{folder} cannot be locked ({errno.errorcode.get(error.errno or 0)}); "
-                "choose an --output on a file system with locks."
+                f"choose for {option} a folder on a file system with locks."
             ) from error
         yield
