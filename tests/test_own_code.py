@@ -12,6 +12,7 @@ from torch import Tensor
 from memtrain.cli import main
 from memtrain.data import ENDLESS, ArrayDataset, Retrieval, SequenceDataModule, SequenceDataset
 from memtrain.data.blocks import Rows, Split
+from memtrain.experiment.plan import files_hash
 from memtrain.generate import start_tokens
 from memtrain.networks import RNN, NetworkOptions
 from memtrain.networks.cells import Cell, GRUCell, LSTMCell, MLPCell, ParaGRUCell, ParaLSTMCell, TransformerCell
@@ -169,6 +170,25 @@ def test_a_cell_without_type_hints_is_trained_in_all_stages_and_a_changed_one_is
         assert "a class has changed since; bring it back, or train again" in capsys.readouterr().err
     finally:
         sys.modules.pop("own_cell_of_a_test", None)
+
+
+def test_changed_files_of_the_data_are_noticed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = tmp_path / "text"
+    text.mkdir()
+    (text / "train.txt").write_text("abcd" * 50)
+    (text / "valid.txt").write_text("abcd" * 50)
+    data = {"path": str(text), "length": 8, "batch_size": 2, "cache_folder": str(tmp_path / "cache")}
+    changes = [f"data={{class_path: memtrain.data.TextDataModule, init_args: {data}}}", "difficulty=null"]
+    words = [
+        word for change in [*changes, "network.cell.init_args={}", "budget={steps: 2}"] for word in ("--set", change)
+    ]
+    run = ["run", EXPERIMENT, "--output", str(tmp_path / "new"), *words, "--methods", "bptt", "--index", "0"]
+    assert main(run) == 0
+    assert main(run) == 0
+    (text / "train.txt").write_text("abce" * 50)
+    files_hash.cache_clear()  # which the next process does not have
+    assert main(run) == 1
+    assert "or of code or data that have changed since" in capsys.readouterr().err
 
 
 class OwnRows(SequenceDataset):

@@ -119,8 +119,8 @@ def is_done(plan: StagePlan, directory: Path) -> bool:
     for record in records:
         if record is not None and record["fingerprint"] != plan.fingerprint:
             raise ValueError(
-                f"{directory / plan.folder} holds results of another configuration; "
-                "choose another --output, or remove that folder."
+                f"{directory / plan.folder} holds results of another configuration, or of code or data that have "
+                "changed since; choose another --output, or remove that folder."
             )
     return records[0] is not None
 

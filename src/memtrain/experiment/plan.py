@@ -14,6 +14,7 @@ from typing import Any, cast
 from jsonargparse import ArgumentError
 
 from memtrain.data import SequenceDataModule
+from memtrain.data.sources import describe_files, files_under
 from memtrain.experiment.specification import Experiment, Number
 from memtrain.fit import resolve
 from memtrain.parsing import SentenceParser, sentence
@@ -135,6 +136,8 @@ def plan_stages(experiment: Experiment, run: Run, rates: Rates) -> list[StagePla
         }
         if code := own_code(configuration):
             identity["code"] = code
+        if files := own_files(configuration):
+            identity["files"] = files
         seedless = {
             **identity,
             "configuration": {**configuration, "seed_everything": None},
@@ -163,6 +166,21 @@ def own_code(configuration: Mapping[str, Any]) -> dict[str, str]:
     look(configuration["model"])
     look(configuration["data"])
     return found
+
+
+def own_files(configuration: Mapping[str, Any]) -> str | None:
+    """Hash of names, sizes and times of change of the local files that a stage's data read, by their option `path`."""
+    path = configuration["data"]["init_args"].get("path")
+    local = Path(path).expanduser() if isinstance(path, str) else None
+    if local is None or not local.exists():
+        return None  # of the hub, or to be refused when the data are prepared
+    return files_hash(local, local.stat().st_mtime_ns)
+
+
+@cache
+def files_hash(path: Path, changed: int) -> str:
+    """Hash of all files of a folder, or of a file; remembered until its own time of change, in ns, is another."""
+    return digest(describe_files(files_under(path)))
 
 
 def check_modules(runs: Iterable[Sequence[StagePlan]]) -> None:
