@@ -180,7 +180,7 @@ def own_files(configuration: Mapping[str, Any]) -> str | None:
 @cache
 def files_hash(path: Path, changed: int) -> str:
     """Hash of all files of a folder, or of a file; remembered until its own time of change, in ns, is another."""
-    return digest(describe_files(files_under(path)))
+    return digest([[Path(file).name, *size_and_time] for file, *size_and_time in describe_files(files_under(path))])
 
 
 def check_modules(runs: Iterable[Sequence[StagePlan]]) -> None:
