@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # slow to import, and only figures need it
     from matplotlib.figure import Figure
 
+LAST_CHECKPOINT = Path("checkpoints", "last.ckpt")
+"""The newest checkpoint of a run or stage, in its folder."""
+
 
 def require_folder(option: str, folder: Path) -> None:
     """Refuse a folder that cannot be made.

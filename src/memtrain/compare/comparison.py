@@ -23,7 +23,7 @@ from memtrain.compare.verdict import (
     unlike_sizes,
     verdict,
 )
-from memtrain.files import write_figure, write_json, write_text
+from memtrain.files import LAST_CHECKPOINT, write_figure, write_json, write_text
 from memtrain.provenance import provenance
 
 
@@ -88,7 +88,7 @@ def next_commands(rows: pd.DataFrame, directory: Path) -> list[str]:
     final = trained_at(own[own["final"]])
     if len(final):
         best = final[final["method"] == ranked(final)[0]].sort_values("seed", kind="stable").iloc[0]
-        checkpoint = best["folder"] / "checkpoints" / "last.ckpt"
+        checkpoint = best["folder"] / LAST_CHECKPOINT
         # where accuracy counts, most outputs are no tokens of a continuation, and many were never trained
         if checkpoint.is_file() and metric_of(own) == "loss":
             commands.append(["memtrain", "generate", "--checkpoint", str(checkpoint)])

@@ -26,7 +26,7 @@ from memtrain.experiment.plan import (
 )
 from memtrain.experiment.progress import ProgressFile
 from memtrain.experiment.specification import Budget, Experiment
-from memtrain.files import read_json, write_json
+from memtrain.files import LAST_CHECKPOINT, read_json, write_json
 from memtrain.fit import MemtrainCLI
 from memtrain.lock import only_worker
 from memtrain.provenance import provenance
@@ -83,7 +83,7 @@ def execute(experiment: Experiment, run: Run, directory: Path, rates: Rates) -> 
                     if plan is plans[-1]:
                         show_result(experiment, run, plans, content, directory)
             progress.finish(plan.share)
-            source = directory / plan.folder / "checkpoints" / "last.ckpt"
+            source = directory / plan.folder / LAST_CHECKPOINT
 
 
 def record_origin(folder: Path, origin: dict[str, Any]) -> list[dict[str, Any]]:
@@ -190,7 +190,7 @@ def untouched(folder: Path) -> Path:
 
 def train(plan: StagePlan, folder: Path, steps: int, source: Path | None, progress: ProgressFile) -> None:
     """Train a stage to its last step, from where its checkpoint stands."""
-    last = folder / "checkpoints" / "last.ckpt"
+    last = folder / LAST_CHECKPOINT
     if last.is_file() and load_checkpoint(last)["global_step"] >= steps:
         return
     interval = plan.configuration["trainer"]["val_check_interval"] or max(1, steps // VALIDATIONS)
@@ -213,7 +213,7 @@ def result(
         directory: folder of the experiment's results.
         origins: provenance of the processes that have worked on the stage, the last of them this one.
     """
-    checkpoint = directory / plan.folder / "checkpoints" / "last.ckpt"
+    checkpoint = directory / plan.folder / LAST_CHECKPOINT
     module = load_module(checkpoint)
     networks = {"teacher": module.teacher, "rnn": module.rnn}
     split = "val" if run.rates else "test"

@@ -15,7 +15,7 @@ from memtrain.experiment.execution import execute, is_done
 from memtrain.experiment.launcher import end_with_launcher, launch
 from memtrain.experiment.measurement import measure
 from memtrain.experiment.plan import Run, check_data, check_modules, list_runs, plan_stages, prepare_data
-from memtrain.experiment.slurm import note_job, queued, require_slurm, submission, submit, write_script
+from memtrain.experiment.slurm import note_job, queued, require_programs, submission, submit, write_script
 from memtrain.experiment.specification import Experiment
 from memtrain.experiment.tuning import rates_of, write_tuning
 from memtrain.files import write_text
@@ -112,7 +112,7 @@ def submit_experiment(experiment: Experiment, directory: Path, jobs: int | None 
     if dry_run:
         console.print("The data are not prepared: without --dry-run they would be, here, where there is a network.")
     else:
-        require_slurm()
+        require_programs()
         prepare_data(experiment)
         busy = queued(directory)
     file = write_experiment(experiment, directory)

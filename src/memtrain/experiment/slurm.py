@@ -146,7 +146,7 @@ def in_queue(job: str) -> bool:
     return asked.returncode == 0 and bool(asked.stdout.strip())
 
 
-def require_slurm() -> None:
+def require_programs() -> None:
     """Refuse to go on where nothing can be submitted.
 
     Raises:

@@ -8,10 +8,12 @@ from typing import Any
 from lightning import Trainer
 from lightning.fabric.plugins.environments import SLURMEnvironment
 
+from memtrain.files import LAST_CHECKPOINT
+
 REMEDY = "give sbatch and srun --nodes and --ntasks-per-node as trainer.num_nodes and trainer.devices."
 
 
-def require_slurm(plugins: Sequence[Any]) -> None:
+def require_srun(plugins: Sequence[Any]) -> None:
     """Refuse what Lightning would find out too late: before a trainer is built.
 
     Args:
@@ -63,6 +65,12 @@ def left_at_time_limit(folder: Path) -> Path | None:
     """The newest checkpoint that Lightning has saved when a time limit was near, and would continue by itself."""
     found = folder.glob("hpc_ckpt_*.ckpt")
     return max(found, key=lambda path: path.stat().st_mtime, default=None)
+
+
+def continues_by_itself(folder: Path) -> bool:
+    """Whether that checkpoint is a run's newest: Lightning then needs to be told of none."""
+    at_limit, last = left_at_time_limit(folder), folder / LAST_CHECKPOINT
+    return at_limit is not None and not (last.is_file() and last.stat().st_mtime > at_limit.stat().st_mtime)
 
 
 def step_name() -> str | None:

@@ -22,8 +22,15 @@ from memtrain.callbacks import Axes, DriftCurve, Hyperparameters, MemoryGeometry
 from memtrain.callbacks.hyperparameters import flat
 from memtrain.checkpoints import load_checkpoint
 from memtrain.data import SequenceDataModule
-from memtrain.files import require_folder
-from memtrain.fit.cluster import is_next_turn, left_at_time_limit, require_processes, require_slurm, step_name
+from memtrain.files import LAST_CHECKPOINT, require_folder
+from memtrain.fit.cluster import (
+    continues_by_itself,
+    is_next_turn,
+    left_at_time_limit,
+    require_processes,
+    require_srun,
+    step_name,
+)
 from memtrain.fit.predictions import PredictionTable
 from memtrain.fit.records import AtomicCheckpointIO, CostRecord, LastCheckpoint, MetricsTable, Timeline
 from memtrain.lock import only_worker
@@ -32,8 +39,6 @@ from memtrain.training import MemoryModule
 
 FREE_DATA_OPTIONS = ("batch_size", "workers", "evaluation_samples", "evaluation_batch_size")
 """Options of the data that may change when a run is continued: on another machine, with another number of processes."""
-LAST = Path("checkpoints", "last.ckpt")
-"""A run's newest checkpoint, in its folder."""
 GPUS = {"gpu": (CUDAAccelerator, MPSAccelerator), "cuda": (CUDAAccelerator,), "mps": (MPSAccelerator,)}
 TRAINER_DEFAULTS = {
     "max_steps": 1000,
@@ -159,9 +164,9 @@ class MemtrainCLI(LightningCLI):
         if self.config.subcommand == "fit":
             own = Path(folder or self.new_directory())
             if path is None and is_next_turn():
-                if self.continues_by_itself(own):
+                if continues_by_itself(own):
                     return
-                if (own / LAST).is_file():
+                if (own / LAST_CHECKPOINT).is_file():
                     path = self.settings.ckpt_path = "last"
                     folder = own
             if path not in (None, "last"):
@@ -174,19 +179,13 @@ class MemtrainCLI(LightningCLI):
                     raise ValueError(
                         "ckpt_path is last, but no run is named; give its folder as trainer.default_root_dir."
                     )
-                self.require_class(path, load_checkpoint(Path(folder, LAST))["memtrain"]["class_path"])
+                self.require_class(path, load_checkpoint(Path(folder, LAST_CHECKPOINT))["memtrain"]["class_path"])
             else:
                 refuse_trained(own)
             return
         if path is None:
             raise ValueError(f"ckpt_path is missing, but {self.config.subcommand} reads a checkpoint; give its file.")
         self.require_class(path, load_checkpoint(path)["memtrain"]["class_path"])
-
-    @staticmethod
-    def continues_by_itself(folder: Path) -> bool:
-        """Whether Lightning's own checkpoint is the newest, which it continues from if it is told of no other."""
-        own, last = left_at_time_limit(folder), folder / LAST
-        return own is not None and not (last.is_file() and last.stat().st_mtime > own.stat().st_mtime)
 
     def require_class(self, path: str, trained: str) -> None:
         """Refuse a checkpoint of another stage than the model's."""
@@ -204,7 +203,7 @@ class MemtrainCLI(LightningCLI):
         if self.build:
             super().instantiate_classes()
             if self.config.get("subcommand") == "fit" and self.settings.ckpt_path == "last":
-                self.require_same_options(Path(self.trainer.default_root_dir, LAST))
+                self.require_same_options(Path(self.trainer.default_root_dir, LAST_CHECKPOINT))
 
     def require_same_options(self, path: Path) -> None:
         """Refuse to continue a run with other options of its model or data, which would be recorded and not used.
@@ -247,7 +246,7 @@ class MemtrainCLI(LightningCLI):
             ValueError: if not. With other processes, each would train alone and overwrite what the others write.
         """
         options = self._get(self.config_init, "trainer")
-        require_slurm(as_list(options.plugins))
+        require_srun(as_list(options.plugins))
         accelerator = options.accelerator
         if accelerator in GPUS and not has_gpu(accelerator):
             raise ValueError(
@@ -320,11 +319,11 @@ def as_list(chosen: Any) -> list[Any]:
 
 def refuse_trained(folder: Path) -> None:
     """Refuse to start anew where a run has left its checkpoint, which would be overwritten."""
-    last, at_limit = folder / LAST, left_at_time_limit(folder)
+    last, at_limit = folder / LAST_CHECKPOINT, left_at_time_limit(folder)
     if at_limit is not None and not last.is_file():
         raise ValueError(
             f"trainer.default_root_dir is {folder}, which holds {at_limit.name}, left by a run at its time limit; "
-            f"rename it to {LAST} and give --ckpt_path last to continue it, or give another folder."
+            f"rename it to {LAST_CHECKPOINT} and give --ckpt_path last to continue it, or give another folder."
         )
     if last.is_file():
         raise ValueError(

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from memtrain.compare.rows import read_results
 from memtrain.compare.style import GREY, STYLE, Look, looks_of
 from memtrain.data import SequenceDataModule
+from memtrain.files import LAST_CHECKPOINT
 from memtrain.training import MemoryModule
 from memtrain.training.evaluation import Evaluation, predictions
 from memtrain.training.loading import load_datamodule, load_module
@@ -96,7 +97,7 @@ def find_checkpoint(folder: Path, method: str, trained: float, seed: int, comman
     for result in results:
         place = result["method"], result["difficulty"], result["seed"], result["stage"]
         if place == (method, trained, seed, result["stages"][-1]):
-            checkpoint = result["folder"] / "checkpoints" / "last.ckpt"
+            checkpoint = result["folder"] / LAST_CHECKPOINT
             if not checkpoint.is_file():
                 run = result["folder"].parent  # what has a result is not trained again
                 raise FileNotFoundError(f"{checkpoint} is missing; remove {run} and run it again: {command}")
