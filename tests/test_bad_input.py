@@ -100,7 +100,7 @@ COMMAND_LINE = {
     "no samples": Case(generate("--samples", "0"), ("--samples is 0", "at least 1")),
     "no length": Case(generate("--length", "0", "--prompt", "1"), ("--length is 0", "at least 1")),
     "cold below zero": Case(
-        generate("--temperature", "-1", "--prompt", "1"), ("temperature is -1", "1 draws as learned")
+        generate("--temperature", "-1", "--prompt", "1"), ("temperature is -1", "choose for example 1")
     ),
     "prompt of other tokens": Case(generate("--prompt", "1 99"), ("'1 99'", "numbers from 0 to 8", '"1 0 1"')),
     "probe without prompt": Case(generate(), ("Retrieval cannot start by itself", "give a --prompt")),
@@ -169,8 +169,10 @@ EXPERIMENTS = {
     "broken file": Case(run(file="{}/b.yaml"), ("b.yaml is no YAML file",), {"b.yaml": "name: [tiny"}),
     "file of a list": Case(run(file="{}/l.yaml"), ("l.yaml is no experiment: it needs",), {"l.yaml": "- name"}),
     "unknown entry": Case(changed("budgets.steps=3"), ("budgets",)),
-    "two budgets": Case(changed("budget.seconds=3"), ("budget", "exactly one of seconds and steps")),
-    "no budget": Case(changed("budget.steps=0"), ("budget is 0", "must be more than 0")),
+    "two budgets": Case(
+        changed("budget.seconds=3"), ("budget has seconds 3 and steps", "can have one; give --set budget=")
+    ),
+    "no budget": Case(changed("budget.steps=0"), ("budget.steps is 0", "must be more than 0")),
     "unknown stage": Case(changed("methods.bptt=[bpttt]"), ("methods.bptt names bpttt", "smt, dmt, bptt")),
     "a stage from nothing": Case(
         changed("methods={late: [dmt]}"), ("methods.late begins with dmt", "put a stage before")
@@ -185,7 +187,7 @@ EXPERIMENTS = {
         changed("data={class_path: memtrain.data.ModularArithmetic}", "difficulty={key: modulus, values: [8]}"),
         ("evaluation.difficulties has 12", "leave it out"),
     ),
-    "no time on the cluster": Case(changed("slurm.hours=0"), ("slurm.hours is 0", "for example 4")),
+    "no core on the cluster": Case(changed("slurm.cpus=0"), ("slurm.cpus is 0", "for example 4")),
     "too little time on the cluster": Case(changed("slurm.hours=0.03"), ("slurm.hours is 0.03", "at least 0.1")),
     "memory without number": Case(changed("slurm.memory=much"), ("slurm.memory is much", "for example 16G")),
     "sbatch option of two lines": Case(changed("slurm.partition='a b'"), ("slurm has 'a b'", "leave out spaces")),

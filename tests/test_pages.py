@@ -18,8 +18,8 @@ MEANS = {
     "optimiser steps": "optimizer_steps",
     "tokens": "tokens",
     "sequential FLOPs": "sequential_flops",
-    "gradient steps": "gradient_steps",
-    "weights": "parameters",
+    "longest gradient chain": "gradient_steps",
+    "parameters": "parameters",
 }
 """Columns of a page that are the mean of a column of the results."""
 STAGES = ("its teacher", "before the last stage", "after SMT", "after DMT", "relative drift before and after DMT")

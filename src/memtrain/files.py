@@ -55,7 +55,7 @@ def finite(content: Any) -> Any:
 
 
 def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows with the same keys as CSV, in one step.
+    """Write rows as CSV, in one step: a column for each key that a row has, empty where another lacks it.
 
     Raises:
         ValueError: where there are none.
@@ -63,7 +63,8 @@ def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     if not rows:
         raise ValueError(f"There are no rows for {path}; what makes them must return one at least.")
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    columns = dict.fromkeys(column for row in rows for column in row)
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     write_text(path, text.getvalue())

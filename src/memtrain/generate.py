@@ -11,6 +11,7 @@ from memtrain.callbacks.samples import image_grid
 from memtrain.data import SequenceDataModule
 from memtrain.files import write_bytes, write_text
 from memtrain.networks.generation import generate_tokens
+from memtrain.options import require_at_least
 from memtrain.training.loading import load_datamodule, load_module
 
 IMAGES, TEXTS = 16, 1
@@ -51,8 +52,7 @@ def generate_samples(
     samples = (IMAGES if images else TEXTS) if samples is None else samples
     length = data.sequence_length if length is None else length
     for option, value in (("samples", samples), ("length", length)):
-        if value < 1:
-            raise ValueError(f"--{option} is {value}, but must be at least 1.")
+        require_at_least(f"--{option}", value, 1)
     start = start_tokens(data, prompt)
     generator = torch.Generator().manual_seed(seed)
     drawn = generate_tokens(rnn, start.expand(samples, -1), length, temperature, generator)

@@ -14,8 +14,9 @@ from memtrain.cli import main
 from memtrain.compare import COLUMNS, read_results, summarise, to_rows, verdict
 from memtrain.compare.comparison import next_commands
 from memtrain.compare.origins import differences, origins, unequal_conditions
+from memtrain.compare.queries import ranked
 from memtrain.compare.rows import read_unfinished
-from memtrain.compare.verdict import idle_teachers, ranked, unlike_sizes
+from memtrain.compare.verdict import idle_teachers, unlike_sizes
 from memtrain.files import write_json
 
 NONE = pd.DataFrame(columns=["experiment", "method", "difficulty", "seed"])

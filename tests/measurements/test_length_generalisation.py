@@ -13,9 +13,9 @@ from matplotlib.colors import to_hex
 from PIL import Image
 
 from memtrain.cli import main
-from memtrain.compare.style import COLOURS
 from memtrain.data import ModularArithmetic, RasterDataModule, Retrieval
 from memtrain.measurements.length_generalisation import Trained, draw, length_generalisation, lengthened
+from memtrain.style import COLOURS
 
 TESTS = Path(__file__).parents[1]
 SHIPPED = TESTS.parent / "experiments" / "length_generalisation" / "experiment.yaml"
@@ -110,7 +110,7 @@ def test_a_run_that_is_missing_is_named_with_the_command_that_makes_it(
 ) -> None:
     seeds = ",".join(map(str, options.get("seeds", [0])))
     methods = ",".join(options.get("read", READ).methods)
-    command = f"experiments/{place}/grid.yaml --methods {methods} --seeds {seeds} --set difficulty.values=[8]"
+    command = f"experiments/{place}/grid.yaml --methods {methods} --seeds {seeds} --set 'difficulty.values=[8]'"
     sentence = f"{told}; run the experiment first: memtrain run {command}"
     with pytest.raises(FileNotFoundError, match=f"{re.escape(sentence)}$"):
         measured(runs.parent / place, **options)

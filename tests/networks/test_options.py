@@ -12,10 +12,14 @@ from memtrain.networks.cells import MLPCell
 @pytest.mark.parametrize(
     ("name", "value", "sentence"),
     [
-        ("width", 0, "network.width is 0, but must be at least 1."),
-        ("memory_tokens", -1, "network.memory_tokens is -1, but must be at least 1."),
-        ("context_length", 0, "network.context_length is 0, but must be at least 1, or null for everything."),
-        ("short_convolution", -2, "network.short_convolution is -2, but must be 0"),
+        ("width", 0, "network.width is 0, but must be at least 1; choose for example 64."),
+        ("memory_tokens", -1, "network.memory_tokens is -1, but must be at least 1; choose for example 4."),
+        (
+            "context_length",
+            0,
+            "network.context_length is 0, but must be at least 1; choose for example 64, or null for",
+        ),
+        ("short_convolution", -2, "network.short_convolution is -2, but must be at least 0; choose for example 2 taps"),
     ],
 )
 def test_impossible_sizes_are_refused_in_one_sentence(name: str, value: int, sentence: str) -> None:

@@ -133,7 +133,7 @@ def test_foolish_options_are_refused_in_one_sentence(kind: type[StructuredCell])
     for match, options in {
         r"memory_normalization is rms, but the gated .* set it to tanh": {"memory_normalization": "rms"},
         r"heads is 3, but must divide 8 inputs and .* units; choose 1": {"heads": 3},
-        r"longest_memory is 1, but must be at least 2 steps": {"longest_memory": 1},
+        r"longest_memory is 1, but must be at least 2; choose for example 16 steps": {"longest_memory": 1},
     }.items():
         with pytest.raises(ValueError, match=match) as e:
             kind(8, 2, **{"memory_normalization": "tanh", **options})

@@ -251,7 +251,7 @@ def test_a_checkpoint_rebuilds_the_options_of_newton(train):
     ("stage", "options", "match"),
     [
         (DMTModule, {"teacher_forcing": [1.0, 0.0]}, r"teacher_forcing is .*, but trajectory is sequential"),
-        (DMTModule, {"trajectory": "newton", "teacher_forcing": [2.0]}, r"newton\.alpha is 2\.0, but must be in"),
+        (DMTModule, {"trajectory": "newton", "teacher_forcing": [2.0]}, r"newton\.alpha is 2\.0, but must lie between"),
         (DMTModule, {"trajectory": "newton", "teacher_forcing": []}, "teacher_forcing is empty"),
         (BPTTModule, {"adjoint": "scan", "truncation": 2}, "adjoint is scan, but truncation is 2"),
         (BPTTModule, {"trajectory": "newton", "truncation": 2}, "truncation is 2, but needs"),

@@ -259,7 +259,9 @@ def test_trainer_options_that_break_a_stage_are_refused(options, sentence, train
 
 
 def test_a_negative_clip_which_would_turn_gradients_round_is_refused():
-    with pytest.raises(ValueError, match=r"clip is -1.0, but must be at least 0; 0 switches clipping off"):
+    with pytest.raises(
+        ValueError, match=r"model.clip is -1.0, but must be at least 0; choose for example 1, or 0 for no clipping"
+    ):
         make(SMTModule, clip=-1.0)
 
 

@@ -399,7 +399,7 @@ def test_a_guess_of_teacher_without_one_is_refused() -> None:
     [
         ("tolerance", 0.0, r"newton\.tolerance is 0\.0, but must be above 0"),
         ("tolerance", float("nan"), r"newton\.tolerance is nan, but must be above 0"),
-        ("alpha", 1.5, r"newton\.alpha is 1\.5, but must be in \[0, 1\]"),
+        ("alpha", 1.5, r"newton\.alpha is 1\.5, but must lie between 0 and 1; choose for example 0"),
         ("maximum_iterations", -1, r"newton\.maximum_iterations is -1, but must be at least 0"),
         ("patience", 0, r"newton\.patience is 0, but must be at least 1"),
         ("window", 0, r"newton\.window is 0, but must be at least 1"),

@@ -11,18 +11,10 @@ from memtrain.compare.curves import as_csv, read_curves
 from memtrain.compare.equal import at_equal_tokens, of_finished
 from memtrain.compare.figure import draw
 from memtrain.compare.origins import differences, origins, unequal_conditions
+from memtrain.compare.queries import experiments, metric_of, ranked, trained_at
 from memtrain.compare.rows import COLUMNS, read_results, read_unfinished, to_rows
 from memtrain.compare.tables import equal_table, table
-from memtrain.compare.verdict import (
-    experiments,
-    idle_teachers,
-    metric_of,
-    ranked,
-    summarise,
-    trained_at,
-    unlike_sizes,
-    verdict,
-)
+from memtrain.compare.verdict import idle_teachers, summarise, unlike_sizes, verdict
 from memtrain.files import LAST_CHECKPOINT, write_figure, write_json, write_text
 from memtrain.provenance import provenance
 

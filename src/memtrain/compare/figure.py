@@ -18,10 +18,9 @@ from memtrain.compare.panels import (
     drawn_with,
     markers_of,
     reference_lines,
-    same,
 )
-from memtrain.compare.style import GREY, STYLE, Look, looks_of
-from memtrain.compare.verdict import difficulty_name, experiments, metric_of, ranked, trained_at
+from memtrain.compare.queries import difficulty_name, experiments, metric_of, ranked, same, trained_at
+from memtrain.style import GREY, STYLE, Look, looks_of
 
 WIDTH, HEIGHT = 4.6, 3.8
 """Of the panel of results, in inches, at least."""

@@ -9,8 +9,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
-from memtrain.compare.style import GREY, LineStyle, Look
-from memtrain.compare.verdict import difficulty_name, same
+from memtrain.compare.queries import difficulty_name, same
+from memtrain.style import GREY, LineStyle, Look
 
 REFERENCES: dict[str, dict[str, LineStyle]] = {
     "accuracy": {"chance": ":", "shortcut_accuracy": "-.", "best_possible": "--"},

@@ -4,13 +4,13 @@ import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from memtrain.compare.verdict import difficulty_name, diverged, metric_of, ranked, readable
+from memtrain.compare.queries import difficulty_name, diverged, metric_of, ranked, readable
 
 
 def table(name: str, rows: pd.DataFrame) -> Table:
     """An experiment's rows for reading: one line a method at each pair of difficulties, the best first."""
     metric = metric_of(rows)
-    result = blank(name, [difficulty_name(rows), "method"], [metric, "range", "seeds", "seconds", "chain", "weights"])
+    result = blank(name, [difficulty_name(rows), "method"], [metric, "range", "seeds", "seconds", "chain", "params"])
     for (difficulty, evaluated), place in rows.groupby(["difficulty", "evaluation_difficulty"], dropna=False):
         where = "" if pd.isna(difficulty) else f"{difficulty:g}"
         where += f" -> {evaluated:g}" if where and difficulty != evaluated else ""
@@ -24,11 +24,11 @@ def table(name: str, rows: pd.DataFrame) -> Table:
                 str(group["seed"].nunique()),
                 f"{group['train_seconds'].mean():.0f}",
                 f"{group['gradient_steps'].max():.0f}",
-                f"{group['parameters'].mean():,.0f}",
+                f"{group['parameters'].mean() / 1000:,.0f} k",
             )
             where = ""
         result.add_section()
-    result.caption = "seconds: training, all stages; chain: gradient steps through the cell"
+    result.caption = "seconds: training, all stages; chain: longest gradient chain, in steps of the cell"
     return result
 
 

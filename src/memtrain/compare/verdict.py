@@ -3,43 +3,24 @@
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import pandas as pd
+
+from memtrain.compare.queries import (
+    difficulty_name,
+    diverged,
+    experiments,
+    metric_of,
+    ranked,
+    readable,
+    same,
+    trained_at,
+)
 
 SEEDS_NEEDED = 3
 NOTHING_LEARNED = 0.05
 """Part of the way from chance to perfect below which a teacher counts as having stayed at chance."""
 UNLIKE_SIZES = 2.0
 """Factor in parameters above which a baseline of another cell needs a size-matched copy beside it."""
-
-
-def metric_of(rows: pd.DataFrame) -> str:
-    """What an experiment's methods are compared by: accuracy where chance is known (probes), else loss."""
-    return "accuracy" if rows["chance"].notna().all() else "loss"
-
-
-def experiments(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """Names of the experiments and their rows, which are never mixed."""
-    return [(name, group) for name, group in rows.groupby("experiment", sort=False)]
-
-
-def difficulty_name(rows: pd.DataFrame) -> str:
-    """The option that an experiment varies; empty where it varies none."""
-    name = rows["difficulty_name"].iloc[0]
-    return "" if pd.isna(name) else str(name)
-
-
-def diverged(rows: pd.DataFrame) -> pd.Series:
-    """Which rows have a loss or an accuracy that is no finite number."""
-    return ~np.isfinite(rows[["accuracy", "loss"]]).all(axis=1)
-
-
-def ranked(rows: pd.DataFrame) -> list[str]:
-    """The methods of an experiment, the best in front, those with a diverged seed last."""
-    metric = metric_of(rows)
-    worse = rows[metric] if metric == "loss" else -rows[metric]
-    means = worse.mask(diverged(rows), np.inf).groupby(rows["method"], sort=False).mean()
-    return [str(method) for method in means.sort_values(kind="stable").index]
 
 
 def summarise(rows: pd.DataFrame) -> list[dict[str, Any]]:
@@ -69,11 +50,6 @@ def summarise(rows: pd.DataFrame) -> list[dict[str, Any]]:
                 }
             )
     return entries
-
-
-def trained_at(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows that are read at the difficulty of their training."""
-    return rows[rows["difficulty"].isna() | (rows["evaluation_difficulty"] == rows["difficulty"])]
 
 
 def verdict(rows: pd.DataFrame, unfinished: pd.DataFrame) -> str:
@@ -109,11 +85,6 @@ def verdict(rows: pd.DataFrame, unfinished: pd.DataFrame) -> str:
                     "see log.txt), and is not judged."
                 )
     return "\n".join(sentences) or "There is only one method, and nothing to compare it with."
-
-
-def same(difficulties: pd.Series, difficulty: float | None) -> pd.Series:
-    """Which are this difficulty, or are none like it."""
-    return difficulties.isna() if pd.isna(difficulty) else difficulties == difficulty
 
 
 def named_seeds(runs: pd.DataFrame) -> Iterator[tuple[str, str]]:
@@ -156,11 +127,6 @@ def judge(metric: str, values: dict[str, pd.Series]) -> Iterator[str]:
     few = [f"{method} ({means[method]}; {len(own)})" for method, own in values.items() if method not in enough]
     if few:
         yield f"undecided with fewer than {SEEDS_NEEDED} seeds ({metric}; seeds): {', '.join(few)}."
-
-
-def readable(metric: str, value: float) -> str:
-    """Accuracy in percent, loss in nats."""
-    return f"{100 * value:.1f} %" if metric == "accuracy" else f"{value:.3f} nats"
 
 
 def idle_teachers(rows: pd.DataFrame) -> Iterator[str]:

@@ -14,8 +14,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from memtrain.batch import IGNORE_INDEX, SequenceBatch
 from memtrain.data.blocks import Rows, Split
-from memtrain.data.options import require_at_least
 from memtrain.data.sampler import ENDLESS, EvaluationSampler, TrainingSampler
+from memtrain.options import require_at_least
 
 CHECKED_ROWS = 256
 """The first rows of a split, which are looked at before any is used."""
@@ -103,11 +103,11 @@ class SequenceDataModule(LightningDataModule, ABC):
         if not hasattr(self, "modality"):
             raise ValueError(f"{type(self).__name__} has no modality; set it in the class to symbols, text or image.")
         self.save_hyperparameters(logger=False)
-        require_at_least("batch_size", batch_size, 1, example=32)
-        require_at_least("evaluation_samples", evaluation_samples, 1, example=1024)
-        require_at_least("evaluation_batch_size", evaluation_batch_size, 1, example=256)
-        require_at_least("workers", workers, 0)
-        require_at_least("seed", seed, 0)
+        require_at_least("data.batch_size", batch_size, 1, example=32)
+        require_at_least("data.evaluation_samples", evaluation_samples, 1, example=1024)
+        require_at_least("data.evaluation_batch_size", evaluation_batch_size, 1, example=256)
+        require_at_least("data.workers", workers, 0)
+        require_at_least("data.seed", seed, 0)
         self.batch_size = batch_size
         self.evaluation_samples = evaluation_samples
         self.evaluation_batch_size = evaluation_batch_size

@@ -13,11 +13,11 @@ from memtrain.data.base import SequenceDataModule, SequenceDataset
 from memtrain.data.blocks import EVALUATION_SEED, Rows, Split, passes
 from memtrain.data.entropy import conditional_entropy, entropy
 from memtrain.data.images import image_files, read_images, to_levels
-from memtrain.data.options import require_at_least, require_between
 from memtrain.data.sampler import ENDLESS
 from memtrain.data.sources import describe_files, local_path, refuse_subset
 from memtrain.data.token_file import TokenFile, cache_entry, prepare_once
 from memtrain.data.windows import WindowDataset
+from memtrain.options import require_at_least, require_between
 
 
 class ImageDataset(SequenceDataset):
@@ -105,14 +105,14 @@ class RasterDataModule(SequenceDataModule):
         cache_folder: str | None = None,
         **options: Any,
     ) -> None:
-        require_at_least("image_size", image_size, 2, example=8)
-        require_between("levels", levels, 2, 256, example=16)
-        require_between("threshold", threshold, 0, 0.99, example=0.1)
-        require_between("held_out", held_out, 0.01, 0.9, example=0.1)
+        require_at_least("data.image_size", image_size, 2, example=8)
+        require_between("data.levels", levels, 2, 256, example=16)
+        require_between("data.threshold", threshold, 0, 0.99, example=0.1)
+        require_between("data.held_out", held_out, 0.01, 0.9, example=0.1)
         if split_by not in ("photo", "file"):
             raise ValueError(f"data.split_by is {split_by!r}, but must be photo or file; choose one of them.")
         if crop_length is not None:
-            require_at_least("crop_length", crop_length, 1, example=image_size**2)
+            require_at_least("data.crop_length", crop_length, 1, example=image_size**2)
         self.path = path
         self.image_size = image_size
         self.levels = levels

@@ -13,7 +13,6 @@ from torch import Tensor
 from memtrain.data.base import SequenceDataModule, SequenceDataset
 from memtrain.data.blocks import Split
 from memtrain.data.entropy import conditional_entropy, entropy
-from memtrain.data.options import require_at_least, require_between
 from memtrain.data.sources import (
     describe_files,
     files_under,
@@ -26,6 +25,7 @@ from memtrain.data.sources import (
 )
 from memtrain.data.token_file import TokenFile, cache_entry, prepare_once
 from memtrain.data.windows import WindowDataset
+from memtrain.options import require_at_least, require_between
 
 END_OF_DOCUMENT = 0
 LOADERS = {".parquet": "parquet", ".jsonl": "json", ".txt": "text"}
@@ -64,8 +64,8 @@ class TextDataModule(SequenceDataModule):
         cache_folder: str | None = None,
         **options: Any,
     ) -> None:
-        require_at_least("length", length, 1, example=256)
-        require_between("held_out", held_out, 0.01, 0.9, example=0.1)
+        require_at_least("data.length", length, 1, example=256)
+        require_between("data.held_out", held_out, 0.01, 0.9, example=0.1)
         self.path = path
         self.length = length
         self.column = column

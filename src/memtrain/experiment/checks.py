@@ -5,7 +5,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import fields
 
-from memtrain.experiment.specification import Experiment, Grid, Slurm
+from memtrain.experiment.specification import Budget, Experiment, Grid, Slurm
+from memtrain.options import require_at_least
 
 OWN_FOLDERS = {"tuning": "the folder of the tuning runs", "slurm": "the folder of the cluster's scripts and logs"}
 WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
@@ -30,11 +31,7 @@ def check(experiment: Experiment) -> None:
     if experiment.measurement is not None:
         check_measurement(experiment)
         return
-    budget = experiment.budget
-    if (budget.seconds is None) == (budget.steps is None):
-        raise ValueError("budget must have exactly one of seconds and steps, for example budget: {seconds: 150}.")
-    if (budget.seconds or budget.steps or 0) <= 0:
-        raise ValueError(f"budget is {budget.seconds or budget.steps}, but must be more than 0.")
+    check_budget(experiment.budget)
     for name, entries in (("data", experiment.data), ("methods", experiment.methods)):
         if not entries:
             raise ValueError(f"{name} is empty, but an experiment needs it; see experiments/demo/experiment.yaml.")
@@ -63,6 +60,18 @@ def check(experiment: Experiment) -> None:
     check_lists(experiment)
     if experiment.grid is not None:
         check_grid(experiment, experiment.grid)
+
+
+def check_budget(budget: Budget) -> None:
+    """Refuse a budget that says nothing, or two things."""
+    choice = "give --set budget='{steps: 400}' on the command line, or budget: {seconds: 150} in the file"
+    if budget.seconds is None and budget.steps is None:
+        raise ValueError(f"budget has neither seconds nor steps, but needs one of them; {choice}.")
+    if budget.seconds is not None and budget.steps is not None:
+        raise ValueError(f"budget has seconds {budget.seconds:g} and steps {budget.steps}, but can have one; {choice}.")
+    for name, value in (("seconds", budget.seconds), ("steps", budget.steps)):
+        if value is not None and value <= 0:
+            raise ValueError(f"budget.{name} is {value}, but must be more than 0; choose for example 400.")
 
 
 def check_measurement(experiment: Experiment) -> None:
@@ -145,7 +154,7 @@ def check_overwritten(experiment: Experiment) -> None:
     }
     for name, trainer in trainers.items():
         if "max_steps" in trainer:
-            raise ValueError(f"{name}.max_steps is set by the runner; set budget.steps or budget.seconds instead.")
+            raise ValueError(f"{name}.max_steps is set by the runner; give --set budget='{{steps: 400}}' instead.")
         if trainer.get("default_root_dir") is not None:
             raise ValueError(f"{name}.default_root_dir is set by the runner; give --output instead.")
         if trainer.get("enable_checkpointing") is False:
@@ -154,7 +163,8 @@ def check_overwritten(experiment: Experiment) -> None:
             )
         if trainer.get("fast_dev_run"):
             raise ValueError(
-                f"{name}.fast_dev_run keeps no checkpoint to read results from; set budget.steps to 1 instead."
+                f"{name}.fast_dev_run keeps no checkpoint to read results from; "
+                "give --set budget='{steps: 1}' instead."
             )
     for method, stages in experiment.methods.items():
         for before, name in itertools.pairwise(stages):
@@ -167,9 +177,7 @@ def check_overwritten(experiment: Experiment) -> None:
 
 def check_slurm(slurm: Slurm) -> None:
     """Refuse what no cluster can give."""
-    for option, value in (("hours", slurm.hours), ("cpus", slurm.cpus)):
-        if value <= 0:
-            raise ValueError(f"slurm.{option} is {value}, but must be more than 0; for example 4.")
+    require_at_least("slurm.cpus", slurm.cpus, 1, example=4)
     if slurm.hours < LEAST_HOURS:
         raise ValueError(
             f"slurm.hours is {slurm.hours}, but a run is told two minutes before its limit to save itself; set it to "

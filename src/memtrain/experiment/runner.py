@@ -20,6 +20,7 @@ from memtrain.experiment.specification import Experiment
 from memtrain.experiment.tuning import rates_of, write_tuning
 from memtrain.files import write_text
 from memtrain.fit.command import has_gpu
+from memtrain.options import require_at_least
 
 JOBS_ON_CPU = 2
 
@@ -148,15 +149,15 @@ def local_jobs(experiment: Experiment, jobs: int | None) -> int:
     if jobs > 1 and not on_cpu and experiment.budget.seconds is not None:
         raise ValueError(
             f"--jobs is {jobs}, but runs that share a GPU would be timed, and so given their steps, by what the others "
-            "do; leave --jobs out, or set budget.steps in place of budget.seconds."
+            "do; leave --jobs out, or give --set budget='{steps: 4000}' in place of its seconds."
         )
     return jobs
 
 
 def announce(experiment: Experiment, jobs: int | None) -> Console:
     """Say what is going to be done."""
-    if jobs is not None and jobs < 1:
-        raise ValueError(f"--jobs is {jobs}, but must be at least 1; choose for example 2.")
+    if jobs is not None:
+        require_at_least("--jobs", jobs, 1, example=2)
     for name in ("lightning.fabric", "lightning.pytorch"):  # the runs' own logs say it
         logging.getLogger(name).setLevel(logging.WARNING)
     console = Console(soft_wrap=True, highlight=False)

@@ -19,26 +19,22 @@ from lightning.pytorch.loggers import Logger
 
 from memtrain import data, training
 from memtrain.callbacks import Axes, DriftCurve, Hyperparameters, MemoryGeometry, Samples
-from memtrain.callbacks.hyperparameters import flat
-from memtrain.checkpoints import load_checkpoint
 from memtrain.data import SequenceDataModule
 from memtrain.files import LAST_CHECKPOINT, require_folder
 from memtrain.fit.cluster import (
     continues_by_itself,
     is_next_turn,
-    left_at_time_limit,
     require_processes,
     require_srun,
     step_name,
 )
+from memtrain.fit.continuing import refuse_trained, require_class, require_same_options
 from memtrain.fit.predictions import PredictionTable
 from memtrain.fit.records import AtomicCheckpointIO, CostRecord, LastCheckpoint, MetricsTable, Timeline
 from memtrain.lock import only_worker
 from memtrain.parsing import SentenceParser
 from memtrain.training import MemoryModule
 
-FREE_DATA_OPTIONS = ("batch_size", "workers", "evaluation_samples", "evaluation_batch_size")
-"""Options of the data that may change when a run is continued: on another machine, with another number of processes."""
 GPUS = {"gpu": (CUDAAccelerator, MPSAccelerator), "cuda": (CUDAAccelerator,), "mps": (MPSAccelerator,)}
 TRAINER_DEFAULTS = {
     "max_steps": 1000,
@@ -145,12 +141,22 @@ class MemtrainCLI(LightningCLI):
                     f"{self.settings[part].class_path} has no option seed, which seed_everything sets; take it in the "
                     f"constructor and pass it on to {base}."
                 )
-        self.check_checkpoint()
+        if "ckpt_path" in self.settings:
+            self.continue_next_turn()
+            self.check_checkpoint()
         if model.init_args.vocabulary_size is not None:
             raise ValueError(
                 f"model.init_args.vocabulary_size is {model.init_args.vocabulary_size}, "
                 "but the data module sets it; leave it out."
             )
+
+    def continue_next_turn(self) -> None:
+        """In a batch job that went back to the queue, continue what its turn before has left."""
+        own = self.own_directory()
+        if self.config.subcommand != "fit" or self.settings.ckpt_path is not None or not is_next_turn():
+            return
+        if not continues_by_itself(own) and (own / LAST_CHECKPOINT).is_file():
+            self.settings.ckpt_path, self.settings.trainer.default_root_dir = "last", str(own)
 
     def check_checkpoint(self) -> None:
         """Refuse a `ckpt_path` that is missing, unsafe, or not of this stage.
@@ -158,40 +164,25 @@ class MemtrainCLI(LightningCLI):
         Lightning merges a checkpoint's options over those of the command line; `last` is the one way in which these
         cannot differ when a run is continued.
         """
-        if "ckpt_path" not in self.settings:
-            return
-        path, folder = self.settings.ckpt_path, self.settings.trainer.default_root_dir
-        if self.config.subcommand == "fit":
-            own = Path(folder or self.new_directory())
-            if path is None and is_next_turn():
-                if continues_by_itself(own):
-                    return
-                if (own / LAST_CHECKPOINT).is_file():
-                    path = self.settings.ckpt_path = "last"
-                    folder = own
-            if path not in (None, "last"):
+        path, asked = self.settings.ckpt_path, self.settings.model.class_path
+        if self.config.subcommand != "fit":
+            if path is None:
                 raise ValueError(
-                    f"ckpt_path is {path}, but fit takes only last, with trainer.default_root_dir the folder of the "
-                    "run to continue; to start a stage from another's checkpoint, give it as model.init_from."
+                    f"ckpt_path is missing, but {self.config.subcommand} reads a checkpoint; give its file."
                 )
-            if path == "last":
-                if folder is None:
-                    raise ValueError(
-                        "ckpt_path is last, but no run is named; give its folder as trainer.default_root_dir."
-                    )
-                self.require_class(path, load_checkpoint(Path(folder, LAST_CHECKPOINT))["memtrain"]["class_path"])
-            else:
-                refuse_trained(own)
-            return
-        if path is None:
-            raise ValueError(f"ckpt_path is missing, but {self.config.subcommand} reads a checkpoint; give its file.")
-        self.require_class(path, load_checkpoint(path)["memtrain"]["class_path"])
-
-    def require_class(self, path: str, trained: str) -> None:
-        """Refuse a checkpoint of another stage than the model's."""
-        asked = self.settings.model.class_path
-        if trained.rpartition(".")[2] != asked.rpartition(".")[2]:
-            raise ValueError(f"ckpt_path is {path}, a checkpoint of {trained}, but model is {asked}; name that one.")
+            require_class(path, path, asked)
+        elif path is None:
+            if not (is_next_turn() and continues_by_itself(self.own_directory())):
+                refuse_trained(self.own_directory())
+        elif path != "last":
+            raise ValueError(
+                f"ckpt_path is {path}, but fit takes only last, with trainer.default_root_dir the folder of the "
+                "run to continue; to start a stage from another's checkpoint, give it as model.init_from."
+            )
+        elif self.settings.trainer.default_root_dir is None:
+            raise ValueError("ckpt_path is last, but no run is named; give its folder as trainer.default_root_dir.")
+        else:
+            require_class(path, self.own_directory() / LAST_CHECKPOINT, asked)
 
     @property
     def settings(self) -> Namespace:
@@ -203,27 +194,8 @@ class MemtrainCLI(LightningCLI):
         if self.build:
             super().instantiate_classes()
             if self.config.get("subcommand") == "fit" and self.settings.ckpt_path == "last":
-                self.require_same_options(Path(self.trainer.default_root_dir, LAST_CHECKPOINT))
-
-    def require_same_options(self, path: Path) -> None:
-        """Refuse to continue a run with other options of its model or data, which would be recorded and not used.
-
-        Raises:
-            ValueError: naming the first that differs.
-        """
-        checkpoint = load_checkpoint(path)
-        for part, built, recorded in (
-            ("model", self.model, checkpoint["hyper_parameters"]),
-            ("data", self.datamodule, checkpoint["datamodule_hyper_parameters"]),
-        ):
-            own = flat(built.hparams)
-            for name, value in flat(recorded).items():
-                free = name.startswith("_") or (part == "data" and name in FREE_DATA_OPTIONS)
-                if own.get(name) != value and not free:
-                    raise ValueError(
-                        f"ckpt_path is last, a run with {part}.{name} {value}, but here it is {own.get(name)}; "
-                        "continue it as it was, or start from it with model.init_from."
-                    )
+                last = Path(self.trainer.default_root_dir, LAST_CHECKPOINT)
+                require_same_options(last, self.model, self.datamodule)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The trainer, with the records that every run keeps."""
@@ -296,6 +268,10 @@ class MemtrainCLI(LightningCLI):
         source = self._get(self.config_init, "model").source
         return source.counters["steps"] if source else 0
 
+    def own_directory(self) -> Path:
+        """The folder of the run, as far as the options say."""
+        return Path(self.settings.trainer.default_root_dir or self.new_directory())
+
     def new_directory(self) -> Path:
         """`runs/fit/<model>-<data>-<time>-<job or process>`: no two fits share it, though they start together.
 
@@ -315,21 +291,6 @@ def has_gpu(accelerator: str = "gpu") -> bool:
 def as_list(chosen: Any) -> list[Any]:
     """What Lightning takes as one, as several or not at all."""
     return [] if chosen is None else chosen if isinstance(chosen, list) else [chosen]
-
-
-def refuse_trained(folder: Path) -> None:
-    """Refuse to start anew where a run has left its checkpoint, which would be overwritten."""
-    last, at_limit = folder / LAST_CHECKPOINT, left_at_time_limit(folder)
-    if at_limit is not None and not last.is_file():
-        raise ValueError(
-            f"trainer.default_root_dir is {folder}, which holds {at_limit.name}, left by a run at its time limit; "
-            f"rename it to {LAST_CHECKPOINT} and give --ckpt_path last to continue it, or give another folder."
-        )
-    if last.is_file():
-        raise ValueError(
-            f"trainer.default_root_dir is {folder}, which holds the run of {last}; give --ckpt_path last to continue "
-            "it, or another folder."
-        )
 
 
 def check_files(words: Sequence[str]) -> None:

@@ -14,6 +14,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from memtrain.files import write_table
 from memtrain.training import MemoryModule
 
 
@@ -130,16 +131,8 @@ class MetricsTable(Logger):
     @rank_zero_only
     def save(self) -> None:
         """Write all rows, if there are any: Lightning also saves before it has told where a run continues."""
-        if not self.rows:
-            return
-        columns = list(dict.fromkeys(column for row in self.rows for column in row))
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = self.path.with_suffix(".unfinished")
-        with unfinished.open("w", newline="") as file:
-            writer = csv.DictWriter(file, columns)
-            writer.writeheader()
-            writer.writerows(self.rows)
-        unfinished.replace(self.path)
+        if self.rows:
+            write_table(self.path, self.rows)
 
     def after_save_checkpoint(self, checkpoint_callback: ModelCheckpoint) -> None:
         """A run that continues from this checkpoint finds its rows."""

@@ -13,11 +13,11 @@ from lightning.pytorch.callbacks import Callback
 from matplotlib.figure import Figure
 
 from memtrain.batch import SequenceBatch
-from memtrain.compare.style import COLOURS, GREY, STYLE
 from memtrain.data import Retrieval
 from memtrain.measurements.solving import describe, fallbacks_unwarned, mean
 from memtrain.networks import RNN, NetworkOptions
 from memtrain.networks.cells import GRUCell
+from memtrain.style import COLOURS, GREY, STYLE
 from memtrain.training import BPTTModule, DMTModule, MemoryModule, SMTModule
 from memtrain.training.evaluation import predictions
 from memtrain.trajectory import NewtonOptions, newton

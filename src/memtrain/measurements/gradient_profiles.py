@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from memtrain.batch import SequenceBatch
-from memtrain.compare.style import COLOURS, GREY, STYLE
 from memtrain.data import Retrieval
 from memtrain.metrics import GradientProfile, rnn_gradient_profile, teacher_gradient_profile
 from memtrain.networks import RNN, NetworkOptions, Teacher
+from memtrain.style import COLOURS, GREY, STYLE
 
 Route = Literal["rnn", "teacher"]
 LINES: dict[Route, str] = {"rnn": "-", "teacher": "--"}

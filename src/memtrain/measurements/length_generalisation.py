@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from memtrain.compare.rows import read_results
-from memtrain.compare.style import GREY, STYLE, Look, looks_of
 from memtrain.data import SequenceDataModule
 from memtrain.files import LAST_CHECKPOINT
+from memtrain.style import GREY, STYLE, Look, looks_of
 from memtrain.training import MemoryModule
 from memtrain.training.evaluation import Evaluation, predictions
 from memtrain.training.loading import load_datamodule, load_module
@@ -66,7 +66,7 @@ def length_generalisation(
     for folder, trained in runs.items():
         command = (
             f"memtrain run experiments/{Path(folder).name}/grid.yaml --methods {','.join(trained.methods)} "
-            f"--seeds {','.join(map(str, seeds))} --set difficulty.values=[{trained.difficulty:g}]"
+            f"--seeds {','.join(map(str, seeds))} --set 'difficulty.values=[{trained.difficulty:g}]'"
         )
         for method, seed in itertools.product(trained.methods, seeds):
             found.append((*find_checkpoint(Path(folder), method, trained.difficulty, seed, command), method, seed))

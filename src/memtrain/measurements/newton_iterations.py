@@ -16,10 +16,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from torch import Tensor
 
-from memtrain.compare.style import COLOURS, GREY, STYLE
 from memtrain.measurements.solving import describe, fallbacks_unwarned, mean
 from memtrain.networks.cells import Cell, GRUCell, ParaGRUCell, ParaLSTMCell
 from memtrain.networks.memory import normalize_memory
+from memtrain.style import COLOURS, GREY, STYLE
 from memtrain.trajectory import NewtonOptions, Recurrence, newton, sequential
 from memtrain.trajectory.exponent import largest_exponent
 from memtrain.trajectory.scan import preceding

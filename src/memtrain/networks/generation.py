@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from memtrain.networks.rnn import RNN
+from memtrain.options import require_at_least
 
 
 def generate_tokens(
@@ -24,8 +25,7 @@ def generate_tokens(
     Raises:
         ValueError: for a negative temperature.
     """
-    if temperature < 0:
-        raise ValueError(f"temperature is {temperature}, but must be at least 0; 1 draws as learned.")
+    require_at_least("temperature", temperature, 0, example="1, which draws as learned")
     drawn: list[Tensor] = []
     with torch.inference_mode():
         stream, memory = rnn.prepared(), None

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from memtrain.networks.cells import Cell, TransformerCell
 from memtrain.networks.memory import MemoryNormalization
+from memtrain.options import require_at_least
 
 CellFactory = Callable[[int, int, MemoryNormalization], Cell]
 """Makes a cell when called with (width, memory_tokens, memory_normalization)."""
@@ -66,17 +67,10 @@ class NetworkOptions:
     def __post_init__(self) -> None:
         """Refuse sizes that cannot be."""
         for name in ("width", "memory_tokens", "heads", "head_dimension", "encoder_layers", "decoder_layers"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"network.{name} is {getattr(self, name)}, but must be at least 1.")
-        if self.context_length is not None and self.context_length < 1:
-            raise ValueError(
-                f"network.context_length is {self.context_length}, but must be at least 1, or null for everything."
-            )
-        if self.short_convolution < 0:
-            raise ValueError(
-                f"network.short_convolution is {self.short_convolution}, but must be 0 (none) or a number of taps, "
-                "for example 2."
-            )
+            require_at_least(f"network.{name}", getattr(self, name), 1, example=getattr(NetworkOptions, name))
+        if self.context_length is not None:
+            require_at_least("network.context_length", self.context_length, 1, example="64, or null for everything")
+        require_at_least("network.short_convolution", self.short_convolution, 0, example="2 taps, or 0 for none")
 
     def to_primitive(self) -> dict[str, Any]:
         """These options as YAML primitives, with the cell as `class_path` and `init_args`."""

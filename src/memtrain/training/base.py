@@ -16,6 +16,7 @@ from memtrain.batch import IGNORE_INDEX, SequenceBatch
 from memtrain.checkpoints import Source, load_source
 from memtrain.networks import RNN, NetworkOptions, Teacher
 from memtrain.objectives import masked_mean, step_generator
+from memtrain.options import require_at_least
 from memtrain.training.counters import Counters, Stopwatch
 from memtrain.training.divergence import StepLoss
 from memtrain.training.evaluation import Evaluation, predictions
@@ -74,10 +75,8 @@ class MemoryModule(LightningModule, ABC):
         micro_batches: int = 1,
     ) -> None:
         super().__init__()
-        if micro_batches < 1:
-            raise ValueError(f"micro_batches is {micro_batches}, but must be at least 1.")
-        if clip < 0:
-            raise ValueError(f"clip is {clip}, but must be at least 0; 0 switches clipping off.")
+        require_at_least("model.micro_batches", micro_batches, 1)
+        require_at_least("model.clip", clip, 0, example="1, or 0 for no clipping")
         self.save_hyperparameters()
         self.teacher = self.rnn = None
         self.source: Source | None = load_source(init_from) if init_from else None
@@ -280,9 +279,9 @@ class MemoryModule(LightningModule, ABC):
 
     def predict_step(self, batch: SequenceBatch, batch_idx: int) -> dict[str, Tensor]:
         """Each sample's `index`, `loss` (nats per valid target), `accuracy` and number of `targets`, all `[B]`."""
-        logits = predictions(self.teacher, self.rnn, batch)
-        kind = "rollout" if "rollout" in logits.logits else "teacher"
-        return logits.per_sample(kind) | {"index": batch.index}
+        result = predictions(self.teacher, self.rnn, batch)
+        kind = "rollout" if "rollout" in result.logits else "teacher"
+        return result.per_sample(kind) | {"index": batch.index}
 
     def evaluation(self, split: str) -> Evaluation:
         """The metrics of a split."""

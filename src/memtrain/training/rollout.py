@@ -10,6 +10,7 @@ from memtrain.batch import IGNORE_INDEX, SequenceBatch
 from memtrain.networks import RNN, Teacher
 from memtrain.networks.cells import StructuredCell, TransformerCell
 from memtrain.objectives import bearing_timesteps, cross_entropy, sample_starts, step_generator
+from memtrain.options import require_at_least
 from memtrain.training.base import MemoryModule
 from memtrain.trajectory import Adjoint, Gradient, Method, NewtonOptions, Trajectory, roll_out, scans_adjoint
 from memtrain.trajectory.recurrence import refuse_large_memory
@@ -86,8 +87,7 @@ class RolloutModule(MemoryModule):
             ("label_stride", label_stride, 1),
             ("sweeps", sweeps, 0),
         ):
-            if value < least:
-                raise ValueError(f"{name} is {value}, but must be at least {least}.")
+            require_at_least(f"model.{name}", value, least)
         if label_stride > min((length for length in lengths if length is not None), default=label_stride):
             raise ValueError(
                 f"label_stride is {label_stride}, but must not be larger than the shortest rollout_length, or no step "

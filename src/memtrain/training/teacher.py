@@ -16,6 +16,7 @@ from memtrain.objectives import (
     step_generator,
     uniformity,
 )
+from memtrain.options import require_at_least
 from memtrain.training.base import MemoryModule
 
 UNIFORMITY_SAMPLES = 512
@@ -51,12 +52,12 @@ class TeacherModule(MemoryModule):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        for name, value in (
-            ("timesteps_per_sequence", timesteps_per_sequence),
-            ("future_length", future_length),
+        for name, value, example in (
+            ("timesteps_per_sequence", timesteps_per_sequence, "8, or null for all"),
+            ("future_length", future_length, "4, or null for all to the end"),
         ):
-            if value is not None and value < 1:
-                raise ValueError(f"{name} is {value}, but must be at least 1, or null for all.")
+            if value is not None:
+                require_at_least(f"model.{name}", value, 1, example)
         if timestep_sampling == "targets" and timesteps_per_sequence == 1:
             raise ValueError(
                 "timesteps_per_sequence is 1, but timestep_sampling targets takes half of them, rounded up, where a "

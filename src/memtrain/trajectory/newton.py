@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from memtrain.networks.cells import Cell
+from memtrain.options import require_at_least, require_between
 from memtrain.trajectory.adjoint import attach_gradient
 from memtrain.trajectory.exponent import largest_exponent
 from memtrain.trajectory.recurrence import Jacobian, Recurrence, propagate, propagation_flops
@@ -60,15 +61,13 @@ class NewtonOptions:
         """Refuse options that cannot be."""
         if not self.tolerance > 0:
             raise ValueError(f"newton.tolerance is {self.tolerance}, but must be above 0; choose 1e-5 in float32.")
-        if not 0 <= self.alpha <= 1:
-            raise ValueError(f"newton.alpha is {self.alpha}, but must be in [0, 1]; 0 is the cell's own rollout.")
+        require_between("newton.alpha", self.alpha, 0, 1, example="0, the cell's own rollout")
         for name, value, least in (
             ("maximum_iterations", self.maximum_iterations, 0),
             ("patience", self.patience, 1),
             ("window", 1 if self.window is None else self.window, 1),
         ):
-            if value < least:
-                raise ValueError(f"newton.{name} is {value}, but must be at least {least}.")
+            require_at_least(f"newton.{name}", value, least)
 
 
 @dataclass(frozen=True)

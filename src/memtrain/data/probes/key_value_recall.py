@@ -10,8 +10,8 @@ from torch import Tensor
 
 from memtrain.batch import IGNORE_INDEX, SequenceBatch
 from memtrain.data.blocks import Rows
-from memtrain.data.options import require_at_least
 from memtrain.data.probes.base import ProbeDataModule
+from memtrain.options import require_at_least
 
 
 def key_value_recall(generator: np.random.Generator, samples: int, *, pairs: int, keys: int, values: int) -> Rows:
@@ -58,9 +58,9 @@ class KeyValueRecall(ProbeDataModule):
     difficulty_name = "pairs"
 
     def __init__(self, pairs: int = 8, keys: int = 32, values: int = 32, **options: Any) -> None:
-        require_at_least("pairs", pairs, 1, example=8)
-        require_at_least("keys", keys, 2, example=32)
-        require_at_least("values", values, 2, example=32)
+        require_at_least("data.pairs", pairs, 1, example=8)
+        require_at_least("data.keys", keys, 2, example=32)
+        require_at_least("data.values", values, 2, example=32)
         if pairs > keys:
             raise ValueError(
                 f"data.pairs is {pairs}, but the keys of a sequence are distinct and data.keys is {keys}; "

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from memtrain.batch import IGNORE_INDEX, SequenceBatch
 from memtrain.data.blocks import Rows
-from memtrain.data.options import require_at_least
 from memtrain.data.probes.base import ProbeDataModule
+from memtrain.options import require_at_least
 
 
 def modular_arithmetic(generator: np.random.Generator, samples: int, *, modulus: int, pairs: int) -> Rows:
@@ -81,8 +81,8 @@ class ModularArithmetic(ProbeDataModule):
     difficulty_name = "modulus"
 
     def __init__(self, modulus: int = 7, pairs: int = 16, **options: Any) -> None:
-        require_at_least("modulus", modulus, 2, example=7)
-        require_at_least("pairs", pairs, 2, example=16)
+        require_at_least("data.modulus", modulus, 2, example=7)
+        require_at_least("data.pairs", pairs, 2, example=16)
         self.modulus = modulus
         self.pairs = pairs
         super().__init__(**options)

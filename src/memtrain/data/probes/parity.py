@@ -9,8 +9,8 @@ from torch import Tensor
 
 from memtrain.batch import SequenceBatch
 from memtrain.data.blocks import Rows
-from memtrain.data.options import require_at_least
 from memtrain.data.probes.base import ProbeDataModule
+from memtrain.options import require_at_least
 
 
 def parity(generator: np.random.Generator, samples: int, *, length: int) -> Rows:
@@ -44,7 +44,7 @@ class Parity(ProbeDataModule):
     difficulty_name = "length"
 
     def __init__(self, length: int = 32, **options: Any) -> None:
-        require_at_least("length", length, 1, example=32)
+        require_at_least("data.length", length, 1, example=32)
         self.length = length
         super().__init__(**options)
 

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from memtrain.batch import IGNORE_INDEX, SequenceBatch
 from memtrain.data.blocks import Rows
-from memtrain.data.options import require_at_least
 from memtrain.data.probes.base import ProbeDataModule
+from memtrain.options import require_at_least
 
 
 def retrieval(generator: np.random.Generator, samples: int, *, length: int, symbols: int) -> Rows:
@@ -54,8 +54,8 @@ class Retrieval(ProbeDataModule):
     difficulty_name = "length"
 
     def __init__(self, length: int = 32, symbols: int = 8, **options: Any) -> None:
-        require_at_least("length", length, 4, example=32)
-        require_at_least("symbols", symbols, 2, example=8)
+        require_at_least("data.length", length, 4, example=32)
+        require_at_least("data.symbols", symbols, 2, example=8)
         self.length = length
         self.symbols = symbols
         super().__init__(**options)

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from memtrain.batch import IGNORE_INDEX, SequenceBatch
 from memtrain.data.blocks import Rows
-from memtrain.data.options import require_at_least
 from memtrain.data.probes.base import ProbeDataModule
+from memtrain.options import require_at_least
 
 
 def stack(generator: np.random.Generator, samples: int, *, length: int, symbols: int, capacity: int) -> Rows:
@@ -60,9 +60,9 @@ class Stack(ProbeDataModule):
     difficulty_name = "length"
 
     def __init__(self, length: int = 32, symbols: int = 4, capacity: int = 10, **options: Any) -> None:
-        require_at_least("length", length, 2, example=32)
-        require_at_least("symbols", symbols, 2, example=4)
-        require_at_least("capacity", capacity, 1, example=10)
+        require_at_least("data.length", length, 2, example=32)
+        require_at_least("data.symbols", symbols, 2, example=4)
+        require_at_least("data.capacity", capacity, 1, example=10)
         self.length = length
         self.symbols = symbols
         self.capacity = capacity

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from memtrain.batch import IGNORE_INDEX, SequenceBatch
 from memtrain.data.blocks import Rows
-from memtrain.data.options import require_at_least
 from memtrain.data.probes.base import ProbeDataModule
+from memtrain.options import require_at_least
 
 
 def string_copy(generator: np.random.Generator, samples: int, *, length: int, symbols: int, reverse: bool) -> Rows:
@@ -52,8 +52,8 @@ class StringCopy(ProbeDataModule):
     difficulty_name = "length"
 
     def __init__(self, length: int = 32, symbols: int = 4, reverse: bool = False, **options: Any) -> None:
-        require_at_least("length", length, 2, example=32)
-        require_at_least("symbols", symbols, 2, example=4)
+        require_at_least("data.length", length, 2, example=32)
+        require_at_least("data.symbols", symbols, 2, example=4)
         if length % 2:
             raise ValueError(
                 f"data.length is {length}, but must be even, because half of the steps read the string "

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from memtrain.networks.cells.base import Cell, unroll
+from memtrain.options import require_at_least
 
 
 class StructuredCell(Cell):
@@ -96,6 +97,5 @@ def spread_timescales(units: int, longest: int) -> Tensor:
     Raises:
         ValueError: for fewer than 2 steps.
     """
-    if longest < 2:
-        raise ValueError(f"longest_memory is {longest}, but must be at least 2 steps; choose for example 16.")
+    require_at_least("longest_memory", longest, 2, example="16 steps")
     return torch.linspace(2, longest, units).sub(1).log()[torch.randperm(units)]

@@ -1,6 +1,6 @@
 """Looks of methods: no two alike, however many there are in an experiment of ingredients."""
 
-from memtrain.compare.style import COLOURS, looks_of
+from memtrain.style import COLOURS, looks_of
 
 
 def test_the_first_methods_have_plain_colours_and_the_others_other_lines() -> None:

@@ -1,0 +1,67 @@
+"""What a run that continues, or reads a checkpoint, must have in common with the run that has left it."""
+
+from pathlib import Path
+from typing import Any
+
+from memtrain.callbacks.hyperparameters import flat
+from memtrain.checkpoints import load_checkpoint
+from memtrain.data import SequenceDataModule
+from memtrain.files import LAST_CHECKPOINT
+from memtrain.fit.cluster import left_at_time_limit
+from memtrain.training import MemoryModule
+
+FREE_DATA_OPTIONS = ("batch_size", "workers", "evaluation_samples", "evaluation_batch_size")
+"""Options of the data that may change when a run is continued: on another machine, with another number of processes."""
+
+
+def require_class(option: str, file: Path | str, asked: str) -> None:
+    """Refuse a checkpoint of another stage than the model's, and one that is missing or unsafe.
+
+    Args:
+        option: what `ckpt_path` is.
+        file: the checkpoint's.
+        asked: class path of the model.
+
+    Raises:
+        ValueError: naming both classes; and see `load_checkpoint`.
+    """
+    trained = load_checkpoint(file)["memtrain"]["class_path"]
+    if trained.rpartition(".")[2] != asked.rpartition(".")[2]:
+        raise ValueError(f"ckpt_path is {option}, a checkpoint of {trained}, but model is {asked}; name that one.")
+
+
+def require_same_options(file: Path, model: MemoryModule, data: SequenceDataModule) -> None:
+    """Refuse to continue a run with other options of its model or data, which would be recorded and not used.
+
+    Raises:
+        ValueError: naming the first that differs.
+    """
+    checkpoint = load_checkpoint(file)
+    built: dict[str, tuple[Any, Any]] = {
+        "model": (model.hparams, checkpoint["hyper_parameters"]),
+        "data": (data.hparams, checkpoint["datamodule_hyper_parameters"]),
+    }
+    for part, (given, recorded) in built.items():
+        own = flat(given)
+        for name, value in flat(recorded).items():
+            free = name.startswith("_") or (part == "data" and name in FREE_DATA_OPTIONS)
+            if own.get(name) != value and not free:
+                raise ValueError(
+                    f"ckpt_path is last, a run with {part}.{name} {value}, but here it is {own.get(name)}; "
+                    "continue it as it was, or start from it with model.init_from."
+                )
+
+
+def refuse_trained(folder: Path) -> None:
+    """Refuse to start anew where a run has left its checkpoint, which would be overwritten."""
+    last, at_limit = folder / LAST_CHECKPOINT, left_at_time_limit(folder)
+    if at_limit is not None and not last.is_file():
+        raise ValueError(
+            f"trainer.default_root_dir is {folder}, which holds {at_limit.name}, left by a run at its time limit; "
+            f"rename it to {LAST_CHECKPOINT} and give --ckpt_path last to continue it, or give another folder."
+        )
+    if last.is_file():
+        raise ValueError(
+            f"trainer.default_root_dir is {folder}, which holds the run of {last}; give --ckpt_path last to continue "
+            "it, or another folder."
+        )
