@@ -133,6 +133,27 @@ def test_the_report_says_what_the_results_say(folder: str, place: str, cells: li
             assert all(any(says(number, drift) for drift in drifts) for number in printed), cell
 
 
+def first_page_rows() -> Iterator[tuple[str, str, str, list[str]]]:
+    """Folder, difficulty trained at and read at, and what is printed, of each result in the README's two tables."""
+    for header, rows in tables((EXPERIMENTS.parent / "README.md").read_text()):
+        for cells in rows:
+            if header[0] == "probe":
+                name, place = re.findall(r"([a-z -]+), (\d+)", cells[0])[0]
+                yield re.sub("[ -]", "_", name), place, place, numbers(" ".join(cells[1:]))
+            elif header[1] == "length 256":
+                for column, cell in list(zip(header, cells, strict=True))[1:3]:
+                    yield "demo", "256", column.split()[-1], numbers(cell.partition("(")[0])
+
+
+@pytest.mark.parametrize(("folder", "trained", "read", "printed"), first_page_rows())
+def test_the_first_page_says_what_the_results_say(folder: str, trained: str, read: str, printed: list[str]) -> None:
+    results = pd.read_csv(EXPERIMENTS / folder / "results.csv")
+    results = results[results["difficulty"].eq(float(trained)) & results["evaluation_difficulty"].eq(float(read))]
+    means = 100 * results.groupby("method")["accuracy"].mean()
+    assert len(printed) > 0
+    assert not [number for number in printed if not any(says(number, mean) for mean in means)]
+
+
 def test_a_wrong_number_and_a_method_left_out_are_found() -> None:
     folder = EXPERIMENTS / "stack"
     page, results = (folder / "README.md").read_text(), pd.read_csv(folder / "results.csv")
