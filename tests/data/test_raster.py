@@ -60,7 +60,7 @@ def test_an_unpacked_idx_file_is_not_read_twice(idx_folder: Path, cache_folder: 
 
 
 def test_drawings_of_one_photo_stay_in_one_split(sketches: Path, cache_folder: str) -> None:
-    data = prepared(sketches, cache_folder, levels=256, held_out=0.3)
+    data = prepared(sketches, cache_folder, split_by="photo", levels=256, held_out=0.3)
     photos = {split: set(data.stream(split).tokens.tolist()) for split in ("train", "val", "test")}
     assert {split: len(greys) for split, greys in photos.items()} == {"train": 14, "val": 3, "test": 3}
     assert len(set.union(*photos.values())) == 20
@@ -192,7 +192,7 @@ def test_a_reason_of_several_lines_becomes_one(
 def test_too_few_images_are_refused_in_one_sentence(sketches: Path, cache_folder: str) -> None:
     for file in sketches.glob("*/*_[1-9]-*.png"):
         file.unlink()
-    sentence = refusal(sketches, cache_folder)
+    sentence = refusal(sketches, cache_folder, split_by="photo")
     assert "whose images form 2 groups, which leaves none for the train split" in sentence
     assert "set data.split_by to file" in sentence
 

@@ -38,6 +38,20 @@ def test_the_rollout_equals_stepping_with_all_gradients(cell: Cell, start: Tenso
         torch.testing.assert_close(of_rolled, of_expected, rtol=1e-10, atol=1e-10)
 
 
+def test_a_step_that_is_taken_for_jacobians_is_the_same_step(cell: Cell, start: Tensor, embeddings: Tensor) -> None:
+    plain = cell.elementary_step(start, embeddings[:, 0])
+    torch.testing.assert_close(plain, cell.step(start, embeddings[:, 0]), rtol=1e-12, atol=1e-12)
+
+
+def test_a_step_that_is_taken_for_jacobians_calls_no_recurrent_kernel(
+    cell: Cell, start: Tensor, embeddings: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They have forward-mode derivatives on the CPU alone."""
+    for kernel in (torch.nn.GRU, torch.nn.LSTMCell):
+        monkeypatch.setattr(kernel, "forward", lambda *_: pytest.fail("a fused kernel"))
+    cell.elementary_step(start, embeddings[:, 0])
+
+
 def test_gradients_reach_memory_input_and_every_parameter(cell: Cell, start: Tensor, embeddings: Tensor) -> None:
     start.requires_grad_()
     after = cell.step(start, embeddings[:, 0].requires_grad_())

@@ -13,6 +13,7 @@ from memtrain.data import Retrieval
 from memtrain.networks import NetworkOptions
 from memtrain.spans import spans
 from memtrain.training import BPTTModule
+from memtrain.training.base import SMALLEST_SCALE
 from memtrain.training.divergence import Diverged
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -80,9 +81,22 @@ def test_the_step_is_not_taken_and_the_samples_are_named(module_class, sentence,
     assert "gradient nan" in str(error)
     assert "model.learning_rate below 0.001" in str(error)
     assert module.counters.steps == trainer.global_step == 2
+    assert module.counters.tokens == 2 * 4 * 8  # the step that was not taken costs none
     for name, value in module.state_dict().items():
         assert torch.equal(value, weights.state[name]), name
         assert value.isfinite().all()
+
+
+def test_a_gradient_that_no_scale_of_float16_makes_finite_stops_too(make_trainer):
+    """The scaler skips such steps by itself, for ever."""
+    trainer = make_trainer(5, limit_val_batches=0)
+    trainer.precision_plugin.scaler = scaler = torch.amp.GradScaler("cpu", init_scale=SMALLEST_SCALE / 2)
+    scaler._lazy_init_scale_growth_tracker(torch.device("cpu"))
+    fit(Explosive, trainer)
+    trainer = make_trainer(3, limit_val_batches=0)  # at a larger scale such a step is the scaler's affair
+    trainer.precision_plugin.scaler = torch.amp.GradScaler("cpu")
+    trainer.fit(Explosive(vocabulary_size=9, network=NETWORK), datamodule=Retrieval(length=8, batch_size=4))
+    assert trainer.global_step == 3
 
 
 def test_all_ranks_stop_and_name_the_samples_of_the_rank_whose_loss_it_is(make_trainer, tmp_path):

@@ -6,6 +6,8 @@ from torch.nn import functional as F
 
 from memtrain.batch import IGNORE_INDEX
 from memtrain.networks import RNN, Teacher
+from memtrain.objectives import uniformity
+from memtrain.training import evaluation
 from memtrain.training.evaluation import Evaluation, predictions
 
 
@@ -42,20 +44,30 @@ def test_computing_memories_only_where_targets_need_them_changes_no_prediction()
             torch.testing.assert_close(sparse.logits[kind], logits)
 
 
+def test_no_more_tokens_are_compared_with_each_other_than_a_matrix_has_room_for(monkeypatch):
+    monkeypatch.setattr(f"{evaluation.__name__}.COMPARED_TOKENS", 5)
+    teacher, rnn = networks()
+    metrics = Evaluation().double()
+    metrics.update(predictions(teacher, rnn, random_batch(size=4), everywhere=True))
+    tokens = metrics.memories("memory").compute().flatten(0, 1)
+    assert len(tokens) == 4 * NETWORK.memory_tokens > 5
+    assert float(metrics.compute()["memory/uniformity"]) == float(uniformity(tokens[:5]))
+
+
 def test_loss_and_accuracy_are_means_over_all_valid_targets_of_all_batches():
     teacher, _ = networks()
-    evaluation = Evaluation().double()
+    metrics = Evaluation().double()
     losses, correct = [], []
     for seed, size in ((0, 2), (1, 5)):
         batch = random_batch(seed, size)
-        evaluation.update(predictions(teacher, None, batch, everywhere=seed == 0))
+        metrics.update(predictions(teacher, None, batch, everywhere=seed == 0))
         logits = teacher.read(teacher.encode(batch.inputs, torch.arange(7)))
         valid = batch.targets != IGNORE_INDEX
         losses += F.cross_entropy(logits[valid], batch.targets[valid], reduction="none").tolist()
         correct += (logits[valid].argmax(-1) == batch.targets[valid]).tolist()
-    values = evaluation.compute()
+    values = metrics.compute()
     assert abs(float(values["teacher/loss"]) - sum(losses) / len(losses)) < 1e-6
     assert abs(float(values["teacher/accuracy"]) - sum(correct) / len(correct)) < 1e-6
     assert "rollout/loss" not in values
-    evaluation.reset()
-    assert evaluation.compute() == {}
+    metrics.reset()
+    assert metrics.compute() == {}

@@ -9,8 +9,8 @@ from lightning import seed_everything
 from lightning.pytorch.callbacks import Callback
 from tiny import NETWORK, VOCABULARY, Batches
 
-from memtrain.metrics.flops import bptt_flops, dmt_flops
-from memtrain.networks.cells import GRUCell, ParaGRUCell, ParaLSTMCell, TransformerCell
+from memtrain.metrics.flops import bptt_flops, dmt_flops, encoder_flops
+from memtrain.networks.cells import GRUCell, MLPCell, ParaGRUCell, ParaLSTMCell, TransformerCell
 from memtrain.networks.generation import generate_tokens
 from memtrain.training import BPTTModule, DMTModule, SMTModule
 from memtrain.training.loading import load_module
@@ -236,6 +236,13 @@ def test_a_truncated_gradient_goes_step_after_step(batch, make_trainer):
     assert module.sequential_flops(batch) == bptt_flops(module.rnn, 7, truncation=3)
 
 
+def test_so_does_one_from_the_teachers_memories(batch, make_trainer):
+    module = make(BPTTModule, start="teacher", rollout_length=6, truncation=3)
+    module.trainer = make_trainer()
+    whole = encoder_flops(module.teacher, 7) + bptt_flops(module.rnn, 6, truncation=3)
+    assert module.sequential_flops(batch) == whole
+
+
 def test_a_checkpoint_rebuilds_the_options_of_newton(train):
     options = NewtonOptions(jacobian="diagonal", tolerance=1e-4, window=None)
     path = train(make(BPTTModule, trajectory="newton", newton=options, teacher_forcing=[0.0]), "newton")
@@ -260,6 +267,21 @@ def test_a_checkpoint_rebuilds_the_options_of_newton(train):
 def test_what_does_not_go_together_is_refused(stage, options, match):
     with pytest.raises(ValueError, match=match):
         make(stage, **options)
+
+
+class Forgetful(MLPCell):
+    """Its dropout draws anew at each call."""
+
+    def step(self, memory, embedding):
+        return torch.nn.functional.dropout(super().step(memory, embedding), 0.5, self.training)
+
+
+@pytest.mark.parametrize("options", [{"trajectory": "newton"}, {"adjoint": "scan"}])
+def test_a_cell_that_draws_random_numbers_is_refused_where_it_is_evaluated_twice(options):
+    with pytest.raises(ValueError, match=r"Forgetful, whose step draws random numbers, .* adjoint to autograd"):
+        BPTTModule(vocabulary_size=VOCABULARY, network=replace(NETWORK, cell=Forgetful), **options)
+    BPTTModule(vocabulary_size=VOCABULARY, network=replace(NETWORK, cell=Forgetful))
+    BPTTModule(vocabulary_size=VOCABULARY, network=replace(NETWORK, cell=MLPCell), **options)
 
 
 @pytest.mark.parametrize("options", [{"trajectory": "newton"}, {"adjoint": "scan"}])

@@ -6,6 +6,7 @@ import pytest
 import torch
 from lightning import seed_everything
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.strategies import FSDPStrategy
 from tiny import NETWORK, VOCABULARY, Batches, random_batch
 from torch.utils.data import DataLoader
 
@@ -258,6 +259,15 @@ def test_trainer_options_that_break_a_stage_are_refused(options, sentence, train
         train(make(SMTModule), "smt", **options)
 
 
+def test_a_strategy_that_cuts_tensors_up_is_refused(make_trainer, monkeypatch):
+    module = make(SMTModule)
+    module.trainer = make_trainer(1)
+    module.check_trainer()
+    monkeypatch.setattr(type(module.trainer), "strategy", FSDPStrategy.__new__(FSDPStrategy))
+    with pytest.raises(ValueError, match=r"trainer.strategy is FSDPStrategy, .* set it to auto or ddp"):
+        module.check_trainer()
+
+
 def test_a_negative_clip_which_would_turn_gradients_round_is_refused():
     with pytest.raises(
         ValueError, match=r"model.clip is -1.0, but must be at least 0; choose for example 1, or 0 for no clipping"
@@ -277,6 +287,7 @@ def test_dmt_from_a_teacher_without_an_rnn_is_refused(train):
         (SMTModule, {"timesteps_per_sequence": 0}, "timesteps_per_sequence is 0"),
         (SMTModule, {"network": NetworkOptions(readout="linear")}, "network.readout is linear"),
         (DMTModule, {"rollout_length": [4, 0]}, "rollout_length is 0"),
+        (DMTModule, {"rollout_length": []}, "rollout_length is empty, .* set it to null"),
         (DMTModule, {"trajectory": "picard", "start": "teacher"}, "start is teacher, but picard"),
         (DMTModule, {"trajectory": "picard", "sweeps": 0}, "sweeps is 0"),
         (DMTModule, {"rollout_length": [2, 8], "label_stride": 3}, "label_stride is 3"),

@@ -102,6 +102,21 @@ def test_teacher_forcing_without_a_teacher_is_refused() -> None:
         Recurrence.of(ParaGRUCell(4, 1, "tanh"), torch.zeros(1, 2, 4), alpha=0.5)
 
 
+class Distant(MLPCell):
+    """Its step has an operation without forward-mode derivative."""
+
+    def step(self, memory: Tensor, embedding: Tensor) -> Tensor:
+        return torch.cdist(super().step(memory, embedding), torch.zeros(self.width, self.width), p=1.0)
+
+
+def test_a_cell_without_forward_mode_derivatives_is_refused_with_a_remedy() -> None:
+    recurrence = Recurrence.of(Distant(4, 2, "rms"), torch.randn(1, 3, 4))
+    with pytest.raises(
+        ValueError, match=r"Distant, .* \(Trying to use forward AD with .*\); override its elementary_step"
+    ):
+        recurrence.linearize(torch.randn(1, 3, 2, 4))
+
+
 def test_some_samples_over_some_timesteps_are_a_recurrence_of_their_own(
     cell: Cell, start: Tensor, embeddings: Tensor, before: Tensor
 ) -> None:

@@ -1,7 +1,9 @@
 """What a run leaves behind while it trains: `checkpoints/last.ckpt` and `metrics.csv`, both whole at any moment."""
 
 import csv
+import math
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,9 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from memtrain.files import write_table
 from memtrain.training import MemoryModule
+
+SECONDS_BETWEEN_WRITES = 5.0
+"""Of the table of metrics, where no checkpoint asks for it."""
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -94,6 +99,7 @@ class MetricsTable(Logger):
         super().__init__()
         self.path = Path(directory) / f"{table}.csv"
         self.rows: list[dict[str, Any]] = []
+        self.saved = -math.inf
 
     @property
     def name(self) -> str:
@@ -130,18 +136,25 @@ class MetricsTable(Logger):
 
     @rank_zero_only
     def save(self) -> None:
+        """Write all rows, though not at each logged step: a long run has many, and they are written whole."""
+        if time.monotonic() - self.saved >= SECONDS_BETWEEN_WRITES:
+            self.write()
+
+    def write(self) -> None:
         """Write all rows, if there are any: Lightning also saves before it has told where a run continues."""
         if self.rows:
             write_table(self.path, self.rows)
+            self.saved = time.monotonic()
 
+    @rank_zero_only
     def after_save_checkpoint(self, checkpoint_callback: ModelCheckpoint) -> None:
         """A run that continues from this checkpoint finds its rows."""
-        self.save()
+        self.write()
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
         """Write what the last checkpoint did not cover."""
-        self.save()
+        self.write()
 
 
 class Timeline(TensorBoardLogger):

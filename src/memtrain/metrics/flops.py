@@ -85,8 +85,10 @@ def smt_flops(
     return 3 * (encoder_flops(teacher, length) + max(decoder_flops(teacher, length, future_length), update))
 
 
-def dmt_flops(teacher: Teacher, rnn: RNN, length: int, steps: int, through_time: bool) -> int:
-    """A step of DMT, whose teacher is frozen.
+def dmt_flops(
+    teacher: Teacher, rnn: RNN, length: int, steps: int, through_time: bool, truncation: int | None = None
+) -> int:
+    """A step of DMT, whose teacher is frozen, or of BPTT from the teacher's memories.
 
     Args:
         teacher: the teacher.
@@ -94,8 +96,9 @@ def dmt_flops(teacher: Teacher, rnn: RNN, length: int, steps: int, through_time:
         length: T, which the encoder sees.
         steps: cell evaluations that follow one another: the rollout's length, or picard's sweeps.
         through_time: see `bptt_flops`; what it says is added to `encoder`.
+        truncation: likewise.
     """
-    return encoder_flops(teacher, length) + bptt_flops(rnn, steps, through_time)
+    return encoder_flops(teacher, length) + bptt_flops(rnn, steps, through_time, truncation)
 
 
 def bptt_flops(rnn: RNN, steps: int, through_time: bool = True, truncation: int | None = None) -> int:

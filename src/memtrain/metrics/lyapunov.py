@@ -40,8 +40,7 @@ def largest_lyapunov_exponent(
     direction = torch.randn(memory.shape, generator=generator, dtype=torch.float64).to(memory)
     direction = direction / size_of(direction)
     growth = []
-    # Fused attention and cuDNN's recurrent kernels have no forward-mode derivative.
-    with sdpa_kernel(SDPBackend.MATH), torch.backends.cudnn.flags(enabled=False):
+    with sdpa_kernel(SDPBackend.MATH):  # fused attention has no forward-mode derivative
         for embedding in embeddings.unbind(1):
             update = partial(_step, cell, embedding)
             memory, direction = cast(tuple[Tensor, Tensor], torch.func.jvp(update, (memory,), (direction,)))
@@ -53,4 +52,4 @@ def largest_lyapunov_exponent(
 
 def _step(cell: Cell, embedding: Tensor, memory: Tensor) -> Tensor:
     """The update as a function of the memory alone, its last argument."""
-    return cell.step(memory, embedding)
+    return cell.elementary_step(memory, embedding)

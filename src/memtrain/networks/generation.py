@@ -36,8 +36,9 @@ def generate_tokens(
                 token = logits.argmax(-1)
             else:
                 # Drawn on the CPU, so that a seed gives the same tokens on every device.
-                relative = logits.double() - logits.double().amax(-1, keepdim=True)  # no overflow at low temperatures
-                odds = (relative / temperature).softmax(-1).cpu()
+                exact = logits.cpu().double()
+                relative = exact - exact.amax(-1, keepdim=True)  # no overflow at low temperatures
+                odds = (relative / temperature).softmax(-1)
                 token = torch.multinomial(odds, 1, generator=generator).squeeze(1).to(prompt.device)
             drawn.append(token)
             logits, memory = stream(token, memory)

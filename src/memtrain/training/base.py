@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, cast
 import torch
 import torch.distributed as dist
 from lightning import LightningModule
+from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
@@ -21,6 +22,9 @@ from memtrain.training.counters import Counters, Stopwatch
 from memtrain.training.divergence import StepLoss
 from memtrain.training.evaluation import Evaluation, predictions
 from memtrain.training.schedule import warmup_schedule
+
+SMALLEST_SCALE = 1e-6
+"""Of float16's losses: below it, after 36 overflows in a row, the gradient is not finite at any scale."""
 
 
 class WholeStep(NamedTuple):
@@ -92,7 +96,7 @@ class MemoryModule(LightningModule, ABC):
         self.whole_step: WholeStep | None = None
         self.counters = Counters()
         self.stopwatch = Stopwatch()
-        self.step_flops = 0
+        self.step_flops = self.step_tokens = 0
         self.step_loss: StepLoss | None = None
         self.provenance: list[dict[str, Any]] = []
         self.evaluations = nn.ModuleDict({split: Evaluation() for split in ("val", "test")})
@@ -118,7 +122,7 @@ class MemoryModule(LightningModule, ABC):
         self.zero_grad()
         # For dropout in a cell, which takes no generator: a continued run must draw what an uninterrupted one draws.
         torch.manual_seed(step_generator(self.seed, self.global_step, f"rank {self.global_rank}").initial_seed())
-        self.counters.tokens += batch.inputs.numel() * self.world_size
+        self.step_tokens = batch.inputs.numel() * self.world_size
         parts, found = self.split(batch), []
         with self.means_over(batch):
             for part in parts:
@@ -202,15 +206,15 @@ class MemoryModule(LightningModule, ABC):
         groups = [{"params": params, "name": name} for name, params in self.trainable().items() if params]
         # A fused step undoes fp16's loss scaling by itself, too late for clipping.
         optimizer = torch.optim.AdamW(
-            groups, self.learning_rate, self.betas, weight_decay=self.weight_decay, fused=not self.scales_loss
+            groups, self.learning_rate, self.betas, weight_decay=self.weight_decay, fused=self.scaler is None
         )
         scheduler = warmup_schedule(optimizer, self.warmup_steps, self.trainer.max_steps, self.schedule)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     @property
-    def scales_loss(self) -> bool:
-        """Whether the Trainer's precision is one that scales losses (16-mixed)."""
-        return getattr(self.trainer.precision_plugin, "scaler", None) is not None
+    def scaler(self) -> torch.amp.GradScaler | None:
+        """What scales losses where the Trainer's precision needs it (16-mixed), and skips steps that overflow."""
+        return getattr(self.trainer.precision_plugin, "scaler", None)
 
     def trainable(self) -> dict[str, list[nn.Parameter]]:
         """Trainable parameters of teacher and RNN; one that both hold (the readout in SMT) is the teacher's."""
@@ -234,7 +238,8 @@ class MemoryModule(LightningModule, ABC):
             for group in optimizer.param_groups
         }
         if self.step_loss is not None:
-            gradients = {} if self.scales_loss else norms  # the scaler skips steps whose gradients overflow
+            # The scaler skips steps whose gradients overflow, with half its scale the next time.
+            gradients = norms if self.scaler is None or self.scaler.get_scale() < SMALLEST_SCALE else {}
             self.step_loss.require_finite(gradients, self.global_step, self.learning_rate, self.world_size)
         for group in optimizer.param_groups:
             self.log(f"train/gradient_norm_{group['name']}", norms[group["name"]])
@@ -265,6 +270,7 @@ class MemoryModule(LightningModule, ABC):
         super().optimizer_step(*args, **kwargs)
         self.stopwatch.stop(self.counters)
         self.counters.steps += 1
+        self.counters.tokens += self.step_tokens
         self.counters.sequential_flops += self.step_flops
 
     # Evaluation
@@ -347,6 +353,11 @@ class MemoryModule(LightningModule, ABC):
         if self.trainer.max_steps < 1:
             raise ValueError(
                 f"trainer.max_steps is {self.trainer.max_steps}, but a stage goes by steps; choose for example 1000."
+            )
+        if not isinstance(self.trainer.strategy, SingleDeviceStrategy | DDPStrategy):
+            raise ValueError(
+                f"trainer.strategy is {type(self.trainer.strategy).__name__}, but gradients are clipped, and averaged "
+                "over processes, as whole tensors; set it to auto or ddp."
             )
         if self.trainer.precision in ("16-true", "bf16-true"):
             raise ValueError(

@@ -92,4 +92,4 @@ class BPTTModule(RolloutModule):
         steps, through_time = self.sequential_steps(self.window(length)), self.unrolls_backward
         if self.teacher is None:
             return self.scan_flops + bptt_flops(self.rnn, steps, through_time, self.truncation)
-        return self.scan_flops + dmt_flops(self.teacher, self.rnn, length, steps, through_time)
+        return self.scan_flops + dmt_flops(self.teacher, self.rnn, length, steps, through_time, self.truncation)

@@ -18,6 +18,8 @@ from memtrain.trajectory import sequential
 KINDS = ("teacher", "one_step", "rollout")
 KEPT_MEMORIES = 512
 """Memories kept of an evaluation, by each rank, for uniformity and effective rank."""
+COMPARED_TOKENS = 4096
+"""Memory tokens of these that uniformity compares, each with each other, in one matrix."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,7 @@ class Evaluation(nn.Module):
         for name in self.kept:
             if self.memories(name).update_called:
                 kept = self.memories(name).compute()
-                values[f"{name}/uniformity"] = uniformity(kept.flatten(0, 1))
+                values[f"{name}/uniformity"] = uniformity(kept.flatten(0, 1)[:COMPARED_TOKENS])
                 values[f"{name}/effective_rank"] = effective_rank(kept.flatten(1))
         return values
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from memtrain.batch import IGNORE_INDEX, SequenceBatch
 from memtrain.networks import RNN, Teacher
-from memtrain.networks.cells import StructuredCell, TransformerCell
+from memtrain.networks.cells import Cell, StructuredCell, TransformerCell
 from memtrain.objectives import bearing_timesteps, cross_entropy, sample_starts, step_generator
 from memtrain.options import require_at_least
 from memtrain.training.base import MemoryModule
@@ -80,6 +80,10 @@ class RolloutModule(MemoryModule):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if rollout_length == []:
+            raise ValueError(
+                "rollout_length is empty, but needs at least one value; set it to null for whole rollouts."
+            )
         lengths: list[int | None] = [*rollout_length] if isinstance(rollout_length, list) else [rollout_length]
         for name, value, least in (
             *(("rollout_length", length, 1) for length in lengths if length is not None),
@@ -140,6 +144,7 @@ class RolloutModule(MemoryModule):
             full = trajectory == "newton" and self.newton.jacobian == "full"
             if full or not isinstance(self.rnn.cell, StructuredCell):
                 refuse_large_memory(self.rnn.cell)
+            refuse_randomness(self.rnn.cell)
 
     @property
     def needs_teacher(self) -> bool:
@@ -314,6 +319,23 @@ class RolloutModule(MemoryModule):
             return 1
         steps = window if self.trajectory == "newton" else self.sequential_steps(window)
         return min(steps, self.truncation or steps)
+
+
+def refuse_randomness(cell: Cell) -> None:
+    """Refuse a cell with dropout where several evaluations of it must be of one function.
+
+    Raises:
+        ValueError: if two steps from the same memory, in training mode, differ.
+    """
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        memory, embedding = torch.randn(8, cell.memory_tokens, cell.width), torch.randn(8, cell.width)
+        if torch.equal(cell.step(memory, embedding), cell.step(memory, embedding)):
+            return
+    raise ValueError(
+        f"network.cell is {type(cell).__name__}, whose step draws random numbers, as dropout does, but trajectory "
+        "newton, and a scan in place of backward steps, evaluate it several times for one result; set its dropout to "
+        "0, or trajectory to sequential and adjoint to autograd."
+    )
 
 
 def entry_at(lengths: list[int | None], step: int, total_steps: int) -> int | None:

@@ -135,19 +135,30 @@ class Recurrence:
 
     @torch.no_grad()
     def _dense_jacobian(self, fed: Tensor) -> Tensor:
-        """Column after column by forward-mode derivatives, `[B, T, 1, Z, Z]`; samples of a batch do not mix."""
+        """Column after column by forward-mode derivatives, `[B, T, 1, Z, Z]`; samples of a batch do not mix.
+
+        Raises:
+            ValueError: for a memory that is too large, and a cell with operations that have no such derivative.
+        """
         refuse_large_memory(self.cell)
         size = fed[0, 0].numel()
         memory, inputs = fed.flatten(0, 1), self.inputs.flatten(0, 1)
+        update = self.cell.update if isinstance(self.cell, StructuredCell) else self.cell.elementary_step
 
         def column(direction: Tensor) -> Tensor:
-            jvp = torch.func.jvp(lambda m: self._update(m, inputs), (memory,), (direction.expand_as(memory),))
+            jvp = torch.func.jvp(lambda m: update(m, inputs), (memory,), (direction.expand_as(memory),))
             return cast(Tensor, jvp[1])
 
         basis = torch.eye(size, dtype=fed.dtype, device=fed.device).view(size, 1, *fed.shape[2:])
-        # Fused attention and cuDNN's recurrent kernels have no forward-mode derivative.
-        with sdpa_kernel(SDPBackend.MATH), torch.backends.cudnn.flags(enabled=False):
-            columns = torch.func.vmap(column, chunk_size=16)(basis)  # [Z, B * T, K, D]
+        with sdpa_kernel(SDPBackend.MATH):  # fused attention has no forward-mode derivative
+            try:
+                columns = torch.func.vmap(column, chunk_size=16)(basis)  # [Z, B * T, K, D]
+            except NotImplementedError as error:
+                raise ValueError(
+                    f"network.cell is {type(self.cell).__name__}, but its Jacobian needs forward-mode derivatives that "
+                    f"torch does not have ({str(error).splitlines()[0]}); override its elementary_step, or set "
+                    "trajectory to sequential or picard and adjoint to autograd."
+                ) from error
         return columns.flatten(2).permute(1, 2, 0).unflatten(0, fed.shape[:2]).unsqueeze(2)
 
 

@@ -48,6 +48,13 @@ class Cell(nn.Module, ABC):
             `m_{t+1}`, `[B, K, D]`.
         """
 
+    def elementary_step(self, memory: Tensor, embedding: Tensor) -> Tensor:
+        """`step` in operations that all have forward-mode derivatives, as Jacobians need them.
+
+        Override it where `step` calls a fused kernel: CUDA's recurrent ones, cuDNN's or not, have none.
+        """
+        return self.step(memory, embedding)
+
     def prepared(self) -> Update:
         """`step` for many calls with the same weights; override it to do once what each would repeat."""
         return self.step

@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from memtrain.networks.cells.base import Cell, refuse_rms
 from memtrain.networks.memory import MemoryNormalization
@@ -38,6 +39,17 @@ class GRUCell(Cell):
     def step(self, memory: Tensor, embedding: Tensor) -> Tensor:
         """See `Cell.step`."""
         return self.rollout(memory, embedding.unsqueeze(1)).squeeze(1)
+
+    def elementary_step(self, memory: Tensor, embedding: Tensor) -> Tensor:
+        """See `Cell.elementary_step`; the equations of `torch.nn.GRU`."""
+        of_input, of_memory, input_bias, memory_bias = self.gru.all_weights[0]
+        state = memory.flatten(1)
+        with torch.autocast(memory.device.type, enabled=False):
+            seen = linear(embedding.to(memory.dtype), of_input, input_bias).chunk(3, dim=1)
+            kept = linear(state, of_memory, memory_bias).chunk(3, dim=1)
+            reset, update = (seen[0] + kept[0]).sigmoid(), (seen[1] + kept[1]).sigmoid()
+            candidate = (seen[2] + reset * kept[2]).tanh()
+            return ((1 - update) * candidate + update * state).view_as(memory)
 
     def rollout(self, memory: Tensor, embeddings: Tensor) -> Tensor:
         """See `Cell.rollout`; one call of the fused kernel.

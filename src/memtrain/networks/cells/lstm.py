@@ -5,6 +5,7 @@ It is stepped: torch's fused LSTM returns h at every step but c only at the last
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from memtrain.networks.cells.base import Cell, halved, refuse_rms
 from memtrain.networks.memory import MemoryNormalization
@@ -50,3 +51,12 @@ class LSTMCell(Cell):
         with torch.autocast(memory.device.type, enabled=False):
             h, c = self.lstm(embedding.to(memory.dtype), (h, c))
         return torch.cat([c, h], dim=1).view_as(memory)
+
+    def elementary_step(self, memory: Tensor, embedding: Tensor) -> Tensor:
+        """See `Cell.elementary_step`; the equations of `torch.nn.LSTMCell`."""
+        c, h = memory.flatten(1).chunk(2, dim=1)
+        with torch.autocast(memory.device.type, enabled=False):
+            seen = linear(embedding.to(memory.dtype), self.lstm.weight_ih, self.lstm.bias_ih)
+            take, forget, new, show = (seen + linear(h, self.lstm.weight_hh, self.lstm.bias_hh)).chunk(4, dim=1)
+            c = forget.sigmoid() * c + take.sigmoid() * new.tanh()
+            return torch.cat([c, show.sigmoid() * c.tanh()], dim=1).view_as(memory)
