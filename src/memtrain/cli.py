@@ -94,7 +94,7 @@ def command_parser() -> SentenceParser:
         metavar="KEY=VALUE",
         action="append",
         default=[],
-        help="change an entry of the file, for example --set budget.seconds=600; may be repeated",
+        help="change an entry of the file, for example --set budget='{seconds: 600}'; may be repeated",
     )
     run.add_argument(
         "--index", type=int, default=None, help="train only run number INDEX, in this process (for cluster arrays)"

@@ -122,10 +122,11 @@ def test_runs_that_are_in_the_queue_are_not_submitted_again(
 ) -> None:
     calls, queue = tmp_path / "calls", tmp_path / "queue"
     program(tmp_path / "bin", "sbatch", f'#!/bin/sh\necho "$@" >> {calls}\nwc -l < {calls}\n')
-    # for a job that it has forgotten squeue, as grep, has a status of 1
-    programs = program(tmp_path / "bin", "squeue", f'#!/bin/sh\ngrep "^${{2#--jobs=}} " {queue}\n')
+    # `JOB TASK` a line; a job that it has forgotten it calls invalid
+    said = f'for job; do :; done\nsed -n "s/^${{job#--jobs=}} //p" {queue} | grep . && exit'
+    programs = program(tmp_path / "bin", "squeue", f"#!/bin/sh\n{said}\necho 'Invalid job id specified' >&2\nexit 1\n")
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
-    queue.write_text("1 tiny PENDING\n2 tiny PENDING\n")
+    queue.write_text("1 0\n1 1\n2 2\n")
     again = [*words(tmp_path / "out", GRID), "--methods", "bptt"]
     assert main(again) == 0
     assert main(again) == 0  # nothing new
@@ -136,9 +137,18 @@ def test_runs_that_are_in_the_queue_are_not_submitted_again(
     assert main(words(tmp_path / "out", GRID)) == 0  # another method, which waits for the tuning in the queue
     assert "--dependency=afterok:1 " in calls.read_text().splitlines()[2]
     assert options(tmp_path / "out" / "slurm" / "runs.sh")["array"] == "2"
+    queue.write_text("1 1\n2 2\n")  # one task of the tuning has failed
+    capsys.readouterr()
+    assert main(again) == 0
+    assert options(tmp_path / "out" / "slurm" / "tuning.sh")["array"] == "0"
+    assert len(calls.read_text().splitlines()) == 4
     queue.write_text("")  # all have ended, without a result
     assert main(again) == 0
-    assert len(calls.read_text().splitlines()) == 5
+    assert len(calls.read_text().splitlines()) == 6
+    program(programs, "squeue", "#!/bin/sh\necho 'slurm_load_jobs error: Socket timed out' >&2\nexit 1\n")
+    assert main(again) == 1  # nothing is known, so that nothing is submitted twice
+    assert "squeue does not say whether job 1 is in the queue (slurm_load_jobs error" in capsys.readouterr().err
+    assert len(calls.read_text().splitlines()) == 6
 
 
 def test_a_refusal_of_sbatch_is_told_in_its_words(

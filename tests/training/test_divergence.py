@@ -6,6 +6,7 @@ import pytest
 import torch
 from lightning import seed_everything
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.plugins.precision import MixedPrecision
 
 from memtrain.checkpoints import load_checkpoint
 from memtrain.cli import main
@@ -36,6 +37,14 @@ class Explosive(BPTTModule):
     def losses(self, batch):
         zero = self.rnn.embedding.weight.sum() * 0.0
         return {"readout": super().losses(batch)["readout"] + (zero.sqrt() if self.global_step == 2 else 0.0)}
+
+
+class Endless(BPTTModule):
+    """Its loss is finite, its gradient is not from step 2 on."""
+
+    def losses(self, batch):
+        zero = self.rnn.embedding.weight.sum() * 0.0
+        return {"readout": super().losses(batch)["readout"] + (zero.sqrt() if self.global_step >= 2 else 0.0)}
 
 
 class Weights(Callback):
@@ -88,15 +97,13 @@ def test_the_step_is_not_taken_and_the_samples_are_named(module_class, sentence,
 
 
 def test_a_gradient_that_no_scale_of_float16_makes_finite_stops_too(make_trainer):
-    """The scaler skips such steps by itself, for ever."""
-    trainer = make_trainer(5, limit_val_batches=0)
-    trainer.precision_plugin.scaler = scaler = torch.amp.GradScaler("cpu", init_scale=SMALLEST_SCALE / 2)
-    scaler._lazy_init_scale_growth_tracker(torch.device("cpu"))
-    fit(Explosive, trainer)
-    trainer = make_trainer(3, limit_val_batches=0)  # at a larger scale such a step is the scaler's affair
-    trainer.precision_plugin.scaler = torch.amp.GradScaler("cpu")
-    trainer.fit(Explosive(vocabulary_size=9, network=NETWORK), datamodule=Retrieval(length=8, batch_size=4))
-    assert trainer.global_step == 3
+    """The scaler skips such a step and halves its scale, by itself for ever."""
+    scaler = torch.amp.GradScaler("cpu", init_scale=6 * SMALLEST_SCALE)
+    trainer = make_trainer(20, plugins=[MixedPrecision("16-mixed", "cpu", scaler)], limit_val_batches=0)
+    seed_everything(0, verbose=False)
+    with pytest.raises(Diverged, match=r"After 5 optimiser steps, .* gradient nan"):
+        trainer.fit(Endless(vocabulary_size=9, network=NETWORK), datamodule=Retrieval(length=8, batch_size=4))
+    assert scaler.get_scale() == pytest.approx(0.75 * SMALLEST_SCALE)  # from step 2 on three were skipped
 
 
 def test_all_ranks_stop_and_name_the_samples_of_the_rank_whose_loss_it_is(make_trainer, tmp_path):

@@ -284,6 +284,31 @@ def test_a_cell_that_draws_random_numbers_is_refused_where_it_is_evaluated_twice
     BPTTModule(vocabulary_size=VOCABULARY, network=replace(NETWORK, cell=MLPCell), **options)
 
 
+class Masked(ParaGRUCell):
+    """Its dropout is of the inputs, which all evaluations of a rollout share; it takes memories in (-1, 1) alone."""
+
+    def project(self, embedding):
+        return torch.nn.functional.dropout(super().project(embedding), 0.5, self.training)
+
+    def update(self, memory, projected):
+        return super().update(memory.atanh().tanh(), projected)
+
+
+class Noisy(Masked):
+    """Its dropout is of each memory."""
+
+    def update(self, memory, projected):
+        return torch.nn.functional.dropout(super().update(memory, projected), 0.5, self.training)
+
+
+def test_a_parallel_cell_that_draws_random_numbers_in_its_update_alone_is_refused():
+    network = replace(NETWORK, memory_normalization="tanh")
+    BPTTModule(vocabulary_size=VOCABULARY, network=replace(network, cell=Masked))
+    BPTTModule(vocabulary_size=VOCABULARY, network=replace(network, cell=Noisy), truncation=2)  # no scan
+    with pytest.raises(ValueError, match="Noisy, whose step draws random numbers"):
+        BPTTModule(vocabulary_size=VOCABULARY, network=replace(network, cell=Noisy))
+
+
 @pytest.mark.parametrize("options", [{"trajectory": "newton"}, {"adjoint": "scan"}])
 def test_a_cell_that_is_too_large_for_newton_is_refused_before_training(options):
     network = replace(NETWORK, width=64)

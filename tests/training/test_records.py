@@ -4,6 +4,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from lightning.pytorch.callbacks import ModelCheckpoint
 
 from memtrain.fit import records
 from memtrain.fit.records import MetricsTable
@@ -23,3 +24,14 @@ def test_the_table_is_not_written_whole_at_each_logged_step(tmp_path: Path, monk
     table.finalize("success")
     text = (tmp_path / "metrics.csv").read_bytes()
     assert text == b"step,accuracy,loss\n0,0.25,\n1,,0.5\n2,,0.5\n3,,0.5\n4,,0.25\n"
+
+
+def test_the_row_of_a_checkpoint_is_in_the_table_that_a_killed_run_leaves(tmp_path: Path) -> None:
+    """Lightning saves the checkpoint of a step before it logs that step."""
+    table = MetricsTable(tmp_path)
+    table.log_metrics({"loss": 0.5}, 0)
+    table.save()
+    table.after_save_checkpoint(ModelCheckpoint())
+    table.log_metrics({"loss": 0.25}, 1)
+    table.save()  # and killed here
+    assert (tmp_path / "metrics.csv").read_text() == "step,loss\n0,0.5\n1,0.25\n"

@@ -6,7 +6,7 @@ import pytest
 import torch
 from lightning import seed_everything
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.strategies import FSDPStrategy
+from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy
 from tiny import NETWORK, VOCABULARY, Batches, random_batch
 from torch.utils.data import DataLoader
 
@@ -259,12 +259,13 @@ def test_trainer_options_that_break_a_stage_are_refused(options, sentence, train
         train(make(SMTModule), "smt", **options)
 
 
-def test_a_strategy_that_cuts_tensors_up_is_refused(make_trainer, monkeypatch):
+@pytest.mark.parametrize("strategy", [FSDPStrategy, DeepSpeedStrategy])
+def test_a_strategy_that_cuts_tensors_up_is_refused(strategy, make_trainer, monkeypatch):
     module = make(SMTModule)
     module.trainer = make_trainer(1)
     module.check_trainer()
-    monkeypatch.setattr(type(module.trainer), "strategy", FSDPStrategy.__new__(FSDPStrategy))
-    with pytest.raises(ValueError, match=r"trainer.strategy is FSDPStrategy, .* set it to auto or ddp"):
+    monkeypatch.setattr(type(module.trainer), "strategy", strategy.__new__(strategy))
+    with pytest.raises(ValueError, match=rf"trainer.strategy is {strategy.__name__}, .* set it to auto or ddp"):
         module.check_trainer()
 
 

@@ -7,7 +7,16 @@ import torch
 from torch import Tensor
 
 from memtrain.metrics import largest_lyapunov_exponent
-from memtrain.networks.cells import Cell, LSTMCell, MLPCell, ParaGRUCell, ParaLSTMCell, StructuredCell, TransformerCell
+from memtrain.networks.cells import (
+    Cell,
+    GRUCell,
+    LSTMCell,
+    MLPCell,
+    ParaGRUCell,
+    ParaLSTMCell,
+    StructuredCell,
+    TransformerCell,
+)
 from memtrain.networks.memory import normalize_memory
 from memtrain.trajectory import sequential
 from memtrain.trajectory.exponent import largest_exponent
@@ -115,6 +124,21 @@ def test_a_cell_without_forward_mode_derivatives_is_refused_with_a_remedy() -> N
         ValueError, match=r"Distant, .* \(Trying to use forward AD with .*\); override its elementary_step"
     ):
         recurrence.linearize(torch.randn(1, 3, 2, 4))
+
+
+class Slow(GRUCell):
+    """A cell of one's own on top of one that has elementary steps, which are not its own."""
+
+    def step(self, memory: Tensor, embedding: Tensor) -> Tensor:
+        return torch.lerp(memory, super().step(memory, embedding), 0.1)
+
+
+def test_the_jacobian_of_a_subclass_is_that_of_its_own_step() -> None:
+    cell = Slow(4, 1, "tanh").double()
+    before, embeddings = torch.rand(1, 1, 1, 4, dtype=torch.float64), torch.randn(1, 1, 4, dtype=torch.float64)
+    _, (jacobian,) = Recurrence.of(cell, embeddings).linearize(before, "full")
+    expected = torch.autograd.functional.jacobian(lambda m: cell.step(m, embeddings[:, 0]), before[:, 0])
+    torch.testing.assert_close(jacobian.squeeze(), expected.squeeze(), rtol=1e-12, atol=1e-12)
 
 
 def test_some_samples_over_some_timesteps_are_a_recurrence_of_their_own(

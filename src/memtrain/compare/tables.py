@@ -24,7 +24,7 @@ def table(name: str, rows: pd.DataFrame) -> Table:
                 str(group["seed"].nunique()),
                 f"{group['train_seconds'].mean():.0f}",
                 f"{group['gradient_steps'].max():.0f}",
-                f"{group['parameters'].mean() / 1000:,.0f} k",
+                f"{group['parameters'].mean():,.0f}",
             )
             where = ""
         result.add_section()

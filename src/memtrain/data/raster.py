@@ -98,7 +98,7 @@ class RasterDataModule(SequenceDataModule):
         threshold: float = 0.0,
         invert: bool = False,
         crop_length: int | None = None,
-        split_by: Literal["photo", "file"] = "file",
+        split_by: Literal["photo", "file"] = "photo",
         column: str = "image",
         subset: str | None = None,
         held_out: float = 0.1,

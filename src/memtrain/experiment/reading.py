@@ -114,7 +114,7 @@ def apply_change(content: dict, change: str) -> None:
     """
     key, equals, value = change.partition("=")
     if not equals or not key:
-        raise ValueError(f"--set {change} has no value; write KEY=VALUE, for example budget.seconds=600.")
+        raise ValueError(f"--set {change} has no value; write KEY=VALUE, for example budget='{{seconds: 600}}'.")
     *parents, last = key.split(".")
     entry = content
     for parent in parents:

@@ -129,7 +129,7 @@ def submit_experiment(experiment: Experiment, directory: Path, jobs: int | None 
             said = f"submit it with {shlex.join(submission(script, after))}" if dry_run else f"job {job}"
             console.print(f"{len(runs)} of the {name}: {script}, {said}")
             if not dry_run:
-                note_job(directory, job, (run for _, run in runs))
+                note_job(directory, job, runs)
             waiting.append(job)
         after = waiting
     return any(left.values())

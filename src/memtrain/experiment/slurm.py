@@ -123,11 +123,11 @@ def submit(script: Path, after: Sequence[str] = ()) -> str:
     return done.stdout.strip().partition(";")[0]  # NUMBER, or NUMBER;CLUSTER
 
 
-def note_job(directory: Path, job: str, runs: Iterable[Run]) -> None:
-    """Keep which job does which runs, in `slurm/jobs.json` of the folder of the results."""
+def note_job(directory: Path, job: str, runs: Iterable[tuple[int, Run]]) -> None:
+    """Keep which task of a job does which run, in `slurm/jobs.json` of the folder of the results."""
     file = directory / "slurm" / "jobs.json"
     jobs = read_json(file) or {}
-    write_json(file, jobs | {job: [run.folder.as_posix() for run in runs]})
+    write_json(file, jobs | {job: {str(index): run.folder.as_posix() for index, run in runs}})
 
 
 def queued(directory: Path) -> dict[str, str]:
@@ -137,13 +137,26 @@ def queued(directory: Path) -> dict[str, str]:
         directory: folder of the results.
     """
     jobs = read_json(directory / "slurm" / "jobs.json") or {}
-    return {folder: job for job, folders in jobs.items() if in_queue(job) for folder in folders}
+    return {folders[task]: job for job, folders in jobs.items() for task in tasks_in_queue(job) if task in folders}
 
 
-def in_queue(job: str) -> bool:
-    """Whether any task of a job waits or runs; SLURM soon forgets a job that has ended, and then calls it invalid."""
-    asked = subprocess.run(["squeue", "--noheader", f"--jobs={job}"], capture_output=True, text=True)
-    return asked.returncode == 0 and bool(asked.stdout.strip())
+def tasks_in_queue(job: str) -> list[str]:
+    """Indices of the tasks of a job that wait or run.
+
+    Raises:
+        ValueError: if squeue does not know; SLURM soon forgets a job that has ended, and then calls its number invalid.
+    """
+    command = ["squeue", "--noheader", "--array", "--format=%K", f"--jobs={job}"]
+    asked = subprocess.run(command, capture_output=True, text=True)
+    if asked.returncode == 0:
+        return asked.stdout.split()
+    said = " ".join(asked.stderr.split())
+    if "invalid job id" in said.lower():
+        return []
+    raise ValueError(
+        f"squeue does not say whether job {job} is in the queue ({said or 'nothing else either'}), and its runs must "
+        "not be submitted twice; try again when SLURM answers."
+    )
 
 
 def require_programs() -> None:

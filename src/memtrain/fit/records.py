@@ -129,7 +129,7 @@ class MetricsTable(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Add to the row of `step`; Lightning saves after it."""
+        """Add to the row of `step`; Lightning calls `save` after it."""
         if not self.rows or self.rows[-1]["step"] != step:
             self.rows.append({"step": step})
         self.rows[-1].update(metrics)
@@ -148,8 +148,9 @@ class MetricsTable(Logger):
 
     @rank_zero_only
     def after_save_checkpoint(self, checkpoint_callback: ModelCheckpoint) -> None:
-        """A run that continues from this checkpoint finds its rows."""
+        """A run that continues from this checkpoint finds its rows; that of its step comes next, and is written too."""
         self.write()
+        self.saved = -math.inf
 
     @rank_zero_only
     def finalize(self, status: str) -> None:

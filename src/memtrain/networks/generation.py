@@ -25,7 +25,7 @@ def generate_tokens(
     Raises:
         ValueError: for a negative temperature.
     """
-    require_at_least("temperature", temperature, 0, example="1, which draws as learned")
+    require_at_least("--temperature", temperature, 0, example="1, which draws as learned")
     drawn: list[Tensor] = []
     with torch.inference_mode():
         stream, memory = rnn.prepared(), None

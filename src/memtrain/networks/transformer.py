@@ -20,9 +20,10 @@ KeysValues = list[tuple[Tensor, Tensor]]
 """Keys and values of each block, `[B, S, H, d]`."""
 
 FEW_TOKENS = 4
+"""Up to so many tokens, elementwise attention is faster on a CPU than the fused kernel."""
+
 MOST_SAMPLES = 65_535
 """Samples of one call of CUDA's fused attention, whose 16-bit kernel numbers them in a grid of this size."""
-"""Up to so many tokens, elementwise attention is faster on a CPU than the fused kernel."""
 
 
 class Rotary(nn.Module):

@@ -354,7 +354,8 @@ class MemoryModule(LightningModule, ABC):
             raise ValueError(
                 f"trainer.max_steps is {self.trainer.max_steps}, but a stage goes by steps; choose for example 1000."
             )
-        if not isinstance(self.trainer.strategy, SingleDeviceStrategy | DDPStrategy):
+        # By exact type: DeepSpeed's strategy is a DDPStrategy, and cuts gradients up.
+        if type(self.trainer.strategy) not in (SingleDeviceStrategy, DDPStrategy):
             raise ValueError(
                 f"trainer.strategy is {type(self.trainer.strategy).__name__}, but gradients are clipped, and averaged "
                 "over processes, as whole tensors; set it to auto or ddp."

@@ -27,6 +27,7 @@ class BPTTModule(RolloutModule):
     stage: ClassVar[str] = "bptt"
 
     def __init__(self, truncation: int | None = None, **kwargs: Any) -> None:
+        self.truncation = truncation  # first: it decides how a cell is going to be differentiated, which is checked
         super().__init__(**kwargs)
         if truncation is not None and (
             truncation < 1 or self.trajectory != "sequential" or self.gradient == "detached"
@@ -39,7 +40,6 @@ class BPTTModule(RolloutModule):
             raise ValueError(
                 f"adjoint is scan, but truncation is {truncation}; set adjoint to autograd, or truncation to null."
             )
-        self.truncation = truncation
         self.fruitless = 0
         self.step_targets = torch.zeros(0, dtype=torch.int64)
         if self.needs_teacher:
@@ -81,7 +81,7 @@ class BPTTModule(RolloutModule):
         self.fruitless = self.fruitless + 1 if missed else 0
         if self.fruitless >= FRUITLESS_STEPS:
             raise ValueError(
-                f"label_stride is {self.label_stride} and rollout_length {window}, but in {FRUITLESS_STEPS} "
+                f"model.label_stride is {self.label_stride} and rollout_length {window}, but in {FRUITLESS_STEPS} "
                 "steps no labelled timestep has borne a target, so that nothing is trained; set model.label_stride to "
                 "1, or model.rollout_length to null."
             )

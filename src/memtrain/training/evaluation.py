@@ -145,7 +145,9 @@ class Evaluation(nn.Module):
         for name in self.kept:
             if self.memories(name).update_called:
                 kept = self.memories(name).compute()
-                values[f"{name}/uniformity"] = uniformity(kept.flatten(0, 1)[:COMPARED_TOKENS])
+                tokens = kept.flatten(0, 1)
+                thinned = tokens[:: -(-len(tokens) // COMPARED_TOKENS)]  # of all ranks, whose rows follow one another
+                values[f"{name}/uniformity"] = uniformity(thinned)
                 values[f"{name}/effective_rank"] = effective_rank(kept.flatten(1))
         return values
 

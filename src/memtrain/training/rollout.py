@@ -9,6 +9,7 @@ from torch import Tensor
 from memtrain.batch import IGNORE_INDEX, SequenceBatch
 from memtrain.networks import RNN, Teacher
 from memtrain.networks.cells import Cell, StructuredCell, TransformerCell
+from memtrain.networks.memory import normalize_memory
 from memtrain.objectives import bearing_timesteps, cross_entropy, sample_starts, step_generator
 from memtrain.options import require_at_least
 from memtrain.training.base import MemoryModule
@@ -82,7 +83,7 @@ class RolloutModule(MemoryModule):
         super().__init__(**kwargs)
         if rollout_length == []:
             raise ValueError(
-                "rollout_length is empty, but needs at least one value; set it to null for whole rollouts."
+                "model.rollout_length is empty, but needs at least one value; set it to null for whole rollouts."
             )
         lengths: list[int | None] = [*rollout_length] if isinstance(rollout_length, list) else [rollout_length]
         for name, value, least in (
@@ -94,8 +95,8 @@ class RolloutModule(MemoryModule):
             require_at_least(f"model.{name}", value, least)
         if label_stride > min((length for length in lengths if length is not None), default=label_stride):
             raise ValueError(
-                f"label_stride is {label_stride}, but must not be larger than the shortest rollout_length, or no step "
-                "of it has a label."
+                f"model.label_stride is {label_stride}, but must not be larger than the shortest rollout_length, or no "
+                "step of it has a label."
             )
         if trajectory == "picard" and start == "teacher":
             raise ValueError(
@@ -189,8 +190,8 @@ class RolloutModule(MemoryModule):
         window = self.window(length)
         if self.label_stride > window:
             raise ValueError(
-                f"label_stride is {self.label_stride}, but the data's sequences have {length} timesteps, so that no "
-                f"step of a rollout of {window} has a label; choose at most {window}."
+                f"model.label_stride is {self.label_stride}, but the data's sequences have {length} timesteps, so that "
+                f"no step of a rollout of {window} has a label; choose at most {window}."
             )
         starts = torch.tensor([-1])
         if self.start == "teacher":
@@ -328,8 +329,11 @@ def refuse_randomness(cell: Cell) -> None:
         ValueError: if two steps from the same memory, in training mode, differ.
     """
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        memory, embedding = torch.randn(8, cell.memory_tokens, cell.width), torch.randn(8, cell.width)
-        if torch.equal(cell.step(memory, embedding), cell.step(memory, embedding)):
+        memory = normalize_memory(torch.randn(8, cell.memory_tokens, cell.width), cell.memory_normalization)
+        inputs, update = torch.randn(8, cell.width), cell.step
+        if isinstance(cell, StructuredCell):  # all evaluations share one projection of the inputs
+            inputs, update = cell.project(inputs), cell.update
+        if torch.equal(update(memory, inputs), update(memory, inputs)):
             return
     raise ValueError(
         f"network.cell is {type(cell).__name__}, whose step draws random numbers, as dropout does, but trajectory "

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +36,12 @@ class Cell(nn.Module, ABC):
         self.width, self.memory_tokens = width, memory_tokens
         self.memory_normalization = memory_normalization
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """An `elementary_step` is another form of the `step` beside it, and not inherited by a class with its own."""
+        super().__init_subclass__(**kwargs)
+        if {"step", "rollout"} & vars(cls).keys() and "elementary_step" not in vars(cls):
+            cls.elementary_step = Cell.elementary_step  # type: ignore[method-assign]
+
     @abstractmethod
     def step(self, memory: Tensor, embedding: Tensor) -> Tensor:
         """One update.
@@ -49,9 +55,9 @@ class Cell(nn.Module, ABC):
         """
 
     def elementary_step(self, memory: Tensor, embedding: Tensor) -> Tensor:
-        """`step` in operations that all have forward-mode derivatives, as Jacobians need them.
+        """`step` in operations that have forward-mode derivatives, as the Jacobians of `newton` and `scan` need.
 
-        Override it where `step` calls a fused kernel: CUDA's recurrent ones, cuDNN's or not, have none.
+        Override it where `step` calls a fused kernel, as `torch.nn.GRUCell` does: CUDA's have none.
         """
         return self.step(memory, embedding)
 

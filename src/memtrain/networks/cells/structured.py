@@ -97,5 +97,5 @@ def spread_timescales(units: int, longest: int) -> Tensor:
     Raises:
         ValueError: for fewer than 2 steps.
     """
-    require_at_least("longest_memory", longest, 2, example="16 steps")
+    require_at_least("network.cell.init_args.longest_memory", longest, 2, example="16 steps")
     return torch.linspace(2, longest, units).sub(1).log()[torch.randperm(units)]
