@@ -24,12 +24,17 @@ def table(name: str, rows: pd.DataFrame) -> Table:
                 str(group["seed"].nunique()),
                 f"{group['train_seconds'].mean():.0f}",
                 f"{group['gradient_steps'].max():.0f}",
-                f"{group['parameters'].mean():,.0f}",
+                count(group["parameters"].mean()),
             )
             where = ""
         result.add_section()
     result.caption = "seconds: training, all stages; chain: longest gradient chain, in steps of the cell"
     return result
+
+
+def count(parameters: float) -> str:
+    """Parameters in few letters: `9,999` or `150 k`."""
+    return f"{parameters:,.0f}" if parameters < 10_000 else f"{parameters / 1000:,.0f} k"
 
 
 def equal_table(name: str, points: pd.DataFrame, rows: pd.DataFrame) -> Table:

@@ -9,6 +9,7 @@ from torch import Tensor
 from memtrain.batch import IGNORE_INDEX, SequenceBatch
 from memtrain.networks import RNN, Teacher
 from memtrain.networks.cells import Cell, StructuredCell, TransformerCell
+from memtrain.networks.cells.base import Update
 from memtrain.networks.memory import normalize_memory
 from memtrain.objectives import bearing_timesteps, cross_entropy, sample_starts, step_generator
 from memtrain.options import require_at_least
@@ -330,7 +331,8 @@ def refuse_randomness(cell: Cell) -> None:
     """
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         memory = normalize_memory(torch.randn(8, cell.memory_tokens, cell.width), cell.memory_normalization)
-        inputs, update = torch.randn(8, cell.width), cell.step
+        inputs = torch.randn(8, cell.width)
+        update: Update = cell.step
         if isinstance(cell, StructuredCell):  # all evaluations share one projection of the inputs
             inputs, update = cell.project(inputs), cell.update
         if torch.equal(update(memory, inputs), update(memory, inputs)):
