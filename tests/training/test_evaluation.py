@@ -51,7 +51,7 @@ def test_no_more_tokens_are_compared_with_each_other_than_a_matrix_has_room_for(
     metrics.update(predictions(teacher, rnn, random_batch(size=4), everywhere=True))
     tokens = metrics.memories("memory").compute().flatten(0, 1)
     assert len(tokens) == 4 * NETWORK.memory_tokens > 5
-    assert float(metrics.compute()["memory/uniformity"]) == float(uniformity(tokens[:5]))
+    assert float(metrics.compute()["memory/uniformity"]) == float(uniformity(tokens[::2]))  # 4 of 8, from all samples
 
 
 def test_loss_and_accuracy_are_means_over_all_valid_targets_of_all_batches():

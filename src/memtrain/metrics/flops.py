@@ -1,7 +1,7 @@
 """Sequential FLOPs of an optimizer step: its longest chain of operations, per sample.
 
 Operations that are independent over batch, timestep or token count once; a backward pass costs twice its
-forward pass. This is what no amount of parallel hardware could shorten, not the work that is done.
+forward pass. Each link of the chain counts whole, matrix products and all: depth times the work of a link.
 """
 
 from torch import nn

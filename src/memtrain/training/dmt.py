@@ -15,6 +15,8 @@ class DMTModule(RolloutModule):
     """Trains f and g, teacher frozen, on `MSE(m^_t, m_t)` along f's own rollout and on `CE(g(m^_t), y_t)`.
 
     The readout's loss does not reach f: the memories it reads are detached (Kumar & Isola, arXiv 2606.06479).
+    With `gradient: through_time` over whole sequences, the defaults, it is BPTT on dense targets: set `start: teacher`
+    and a `rollout_length` for windows, or `gradient: detached`.
 
     Args:
         imitation_weight: weight of the imitation error.
