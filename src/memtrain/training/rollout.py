@@ -216,13 +216,13 @@ class RolloutModule(MemoryModule):
             memory.flatten(0, 1),
             self.rnn.embed(inputs[:, times]).flatten(0, 1),
             labels,
-            self.trajectory,
-            self.gradient,
-            None if guess is None else guess.flatten(0, 1),
-            self.sweeps,
-            self.truncation,
-            replace(self.newton, alpha=self.alpha()),
-            self.adjoint,
+            method=self.trajectory,
+            gradient=self.gradient,
+            guess=None if guess is None else guess.flatten(0, 1),
+            sweeps=self.sweeps,
+            truncation=self.truncation,
+            options=replace(self.newton, alpha=self.alpha()),
+            adjoint=self.adjoint,
         )
         self._note(rolled)
         states = rolled.states.unflatten(0, (size, len(starts))).flatten(1, 2)  # [B, S * L, K, D]
