@@ -150,7 +150,8 @@ def plan_stages(experiment: Experiment, run: Run, rates: Rates) -> list[StagePla
 def own_code(configuration: Mapping[str, Any]) -> dict[str, str]:
     """Hashes of the source files of the classes of a stage's model and data that are not memtrain's own.
 
-    A cell that has been changed since gives other results under the same name.
+    A cell that has been changed since gives other results under the same name. Only the file of the class itself is
+    read, not what it imports.
     """
     found: dict[str, str] = {}
 
