@@ -166,7 +166,7 @@ def test_what_newton_says_is_of_all_micro_batches(monkeypatch, make_trainer):
     # of each: steps, FLOPs of scans, iterations, residual, error, fallback
     said = [(3, 10, 2, 1e-7, 0.1, 0), (9, 30, 6, 1e-6, 0.5, 2), (4, 70, 1, 1e-8, 0.2, 0)]
 
-    def roll_out(cell, memory, embeddings, *rest):
+    def roll_out(cell, memory, embeddings, labels, **options):
         steps, scans, *found = said[len(module.solved)]
         states = sequential(cell, memory, embeddings).states
         names = ("iterations", "residual", "error", "fallback")
