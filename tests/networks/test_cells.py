@@ -99,6 +99,28 @@ def test_the_forget_bias_is_added_to_the_forget_gate_only() -> None:
     torch.testing.assert_close(raised - plain, torch.tensor([0.0] * 4 + [2.5] * 4 + [0.0] * 8))
 
 
+def test_the_update_bias_is_added_to_the_update_gate_only_and_makes_a_new_cell_remember() -> None:
+    torch.manual_seed(1)
+    plain = GRUCell(4, 2, "tanh")
+    torch.manual_seed(1)
+    raised = GRUCell(4, 2, "tanh", update_bias=2.5)
+    torch.testing.assert_close(
+        raised.gru.bias_ih_l0 - plain.gru.bias_ih_l0, torch.tensor([0.0] * 8 + [2.5] * 8 + [0.0] * 8)
+    )
+    memory, x = torch.randn(3, 2, 4).tanh(), torch.randn(3, 4)
+    assert (raised.step(memory, x) - memory).norm() < (plain.step(memory, x) - memory).norm() / 3
+
+
+def test_orthogonal_recurrent_weights_keep_the_length_of_a_state() -> None:
+    torch.manual_seed(1)
+    plain = GRUCell(4, 2, "tanh").gru
+    torch.manual_seed(1)
+    gru = GRUCell(4, 2, "tanh", orthogonal=True).gru
+    for gate in gru.weight_hh_l0.chunk(3):
+        torch.testing.assert_close(gate @ gate.T, torch.eye(8))
+    torch.testing.assert_close(gru.weight_ih_l0, plain.weight_ih_l0)
+
+
 @pytest.mark.parametrize("kind", [GRUCell, LSTMCell])
 def test_a_gated_cell_with_rms_memories_is_refused_in_one_sentence(kind: type[Cell]) -> None:
     with pytest.raises(ValueError, match=r"memory_normalization is rms, but the gated .* set it to tanh") as e:

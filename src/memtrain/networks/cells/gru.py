@@ -15,6 +15,10 @@ class GRUCell(Cell):
         width: features of a memory token and of the embedding, D.
         memory_tokens: tokens of a memory, K.
         memory_normalization: must be tanh.
+        orthogonal: start from orthogonal recurrent weights, a matrix for each gate, which keep the length of a state
+            (Saxe et al., arXiv 1312.6120); otherwise from torch's uniform ones.
+        update_bias: added to the update gate's bias at the start, so that a new cell remembers (for a GRU what
+            `forget_bias` is for an LSTM: Jozefowicz et al., 2015).
         accept_rms: take rms memories although no GRU state can equal them; only to study the reported collapse.
     """
 
@@ -25,11 +29,19 @@ class GRUCell(Cell):
         width: int,
         memory_tokens: int,
         memory_normalization: MemoryNormalization,
+        orthogonal: bool = False,
+        update_bias: float = 0.0,
         accept_rms: bool = False,
     ) -> None:
         super().__init__(width, memory_tokens, memory_normalization)
         refuse_rms("GRUCell", memory_normalization, accept_rms)
         self.gru = nn.GRU(width, width * memory_tokens, batch_first=True)
+        with torch.no_grad():
+            _, of_memory, input_bias, _ = self.gru.all_weights[0]  # reset, update, candidate
+            input_bias.chunk(3)[1].add_(update_bias)
+            if orthogonal:
+                for gate in of_memory.chunk(3):
+                    nn.init.orthogonal_(gate)
 
     def input_parameters(self) -> list[Tensor]:
         """See `Cell.input_parameters`; the fused kernel projects all inputs before its loop."""
