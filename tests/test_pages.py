@@ -140,6 +140,36 @@ def test_the_report_says_what_the_results_say(folder: str, place: str, method: s
         assert all(map(says, printed, percents(rows["accuracy"])))
 
 
+def at_equal_flops(curves: pd.DataFrame, ours: str, baseline: str) -> tuple[float, float]:
+    """Mean validation accuracy of SMT->DMT at its end, and of BPTT when it had spent as many sequential FLOPs."""
+    ends, reached = [], []
+    for _, run in curves.sort_values("sequential_flops").groupby("seed"):
+        end = run[run["method"] == ours].iloc[-1]
+        within = run[run["method"].eq(baseline) & run["sequential_flops"].le(end["sequential_flops"])]
+        ends.append(end["accuracy"])
+        reached.append(within["accuracy"].iloc[-1])
+    return 100 * sum(ends) / len(ends), 100 * sum(reached) / len(reached)
+
+
+def test_the_report_says_what_the_curves_say_at_equal_flops() -> None:
+    ((header, rows),) = [table for table in tables(REPORT) if table[0][0] == "at equal sequential FLOPs"]
+    methods = ["".join(re.findall("`(.+)`", column)) for column in header]
+    assert len(rows) == 15
+    for first, *cells in rows:
+        name, place = re.findall(r"([a-z -]+), (\d+)", first)[0]
+        curves = pd.read_csv(EXPERIMENTS / re.sub("[ -]", "_", name) / "curves.csv")
+        curves = curves[curves["difficulty"] == float(place)]
+        for index in (0, 2):
+            ours, baseline = methods[1 + index : 3 + index]
+            if ours not in set(curves["method"]):
+                assert not any(cells[index : index + 2])
+                continue
+            pair = curves[curves["method"].isin([ours, baseline])]
+            assert pair.groupby("method")["seed"].nunique().eq(3).all()
+            printed = [numbers(cell)[0] for cell in cells[index : index + 2]]
+            assert all(map(says, printed, at_equal_flops(pair, ours, baseline))), first
+
+
 PROBE_COLUMNS = ("smt_dmt", "bptt", "smt_dmt_gru", "bptt_gru")
 """Methods of the columns of the first page's table of probes."""
 
