@@ -171,7 +171,7 @@ def test_the_report_says_what_the_curves_say_at_equal_flops() -> None:
             pair = curves[curves["method"].isin([ours, baseline])]
             assert pair.groupby("method")["seed"].nunique().eq(3).all()
             for cell, value in zip(cells[index : index + 2], at_equal_flops(pair, ours, baseline), strict=True):
-                assert (not cell.strip()) if value is None else says(numbers(cell)[0], value), first
+                assert not cell if value is None else says(numbers(cell)[0], value), first
 
 
 PROBE_COLUMNS = ("smt_dmt", "bptt", "smt_dmt_gru", "bptt_gru")
