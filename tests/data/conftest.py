@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 
 @pytest.fixture
@@ -56,7 +57,9 @@ def sketches(tmp_path: Path) -> Path:
             for drawing in range(3):
                 grey = 10 * (10 * class_number + photo)
                 image = Image.new("RGB", (8, 8), (grey, grey, grey))
-                image.save(folder / name / f"n{class_number}_{photo}-{drawing}.png")
+                own = PngInfo()  # each drawing is a file of its own, not a copy
+                own.add_text("drawing", str(drawing))
+                image.save(folder / name / f"n{class_number}_{photo}-{drawing}.png", pnginfo=own)
     return folder
 
 

@@ -61,6 +61,31 @@ def test_a_column_of_the_hub_that_holds_no_images_is_refused(
         data.prepare_data()
 
 
+def test_empty_cells_of_images_are_skipped_and_counted(monkeypatch: pytest.MonkeyPatch, cache_folder: str) -> None:
+    rows: list[dict[str, Any]] = [{"image": Image.new("L", (4, 4), 10 * number)} for number in range(4)]
+    monkeypatch.setattr(images, "hub_splits", lambda path, subset: {"train": [*rows, {"image": None}]})
+    data = RasterDataModule(path="someone/digits", image_size=4, levels=256, cache_folder=cache_folder)
+    with pytest.warns(UserWarning, match="1 of 5 cells of images in someone/digits are empty and were skipped"):
+        data.prepare_data()
+    assert len(data.stream("train")) == 2 * 16
+    monkeypatch.setattr(images, "hub_splits", lambda path, subset: {"train": [{"image": None}] * 3})
+    data = RasterDataModule(path="someone/others", cache_folder=cache_folder)
+    with pytest.raises(ValueError, match="but all 3 cells of it in someone/others are empty; choose a column of"):
+        data.prepare_data()
+
+
+def test_a_photo_of_the_hub_is_turned_as_its_file_says(monkeypatch: pytest.MonkeyPatch, cache_folder: str) -> None:
+    photo = Image.new("L", (2, 2), 0)
+    photo.putpixel((1, 0), 255)  # upper right; turned right, it is lower right
+    exif = Image.Exif()
+    exif[0x112] = 6
+    photo.info["exif"] = exif.tobytes()
+    monkeypatch.setattr(images, "hub_splits", lambda path, subset: {"train": [{"image": photo}] * 3})
+    data = RasterDataModule(path="someone/photos", image_size=2, levels=2, cache_folder=cache_folder)
+    data.prepare_data()
+    assert data.stream("train").tokens.tolist() == [0, 0, 0, 1]
+
+
 def test_a_name_that_the_hub_refuses_is_reported_in_one_sentence(
     monkeypatch: pytest.MonkeyPatch, cache_folder: str
 ) -> None:

@@ -9,7 +9,8 @@ import torch
 from PIL import Image
 
 from memtrain.data import RasterDataModule
-from memtrain.data.images import read_idx, to_levels
+from memtrain.data.grey import to_levels
+from memtrain.data.idx import read_idx
 
 
 def prepared(path: Path | None, cache_folder: str, **options: object) -> RasterDataModule:
@@ -160,7 +161,7 @@ def test_damaged_files_are_refused_in_one_sentence(sketches: Path, idx_folder: P
     assert "n0_0-0.png is not a readable image" in refusal(sketches, cache_folder)
     file = idx_folder / "train-images-idx3-ubyte.gz"
     file.write_bytes(file.read_bytes()[:40])
-    assert "train-images-idx3-ubyte.gz is not a readable IDX file of images" in refusal(idx_folder, cache_folder)
+    assert "train-images-idx3-ubyte.gz is not a readable gzip file" in refusal(idx_folder, cache_folder)
     file.write_bytes(gzip.compress(b"\0\0\x08\x01" + bytes(20)))
     with pytest.raises(ValueError, match="its first four bytes are 0x00000801, not 0x00000803"):
         read_idx(file)
@@ -181,7 +182,7 @@ def test_a_damaged_archive_is_refused_in_one_sentence(kept: int, tmp_path: Path,
 def test_a_reason_of_several_lines_becomes_one(
     sketches: Path, cache_folder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_: Path) -> None:
+    def fail(_: object) -> None:
         raise OSError("It broke.\n  - here\n  - and there.\n")
 
     monkeypatch.setattr("memtrain.data.images.Image.open", fail)

@@ -122,7 +122,7 @@ def test_a_reason_of_several_lines_becomes_one(
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("It broke.\n  - here\n  - and there.\n")
 
-    monkeypatch.setattr("memtrain.data.text.load_dataset", fail)
+    monkeypatch.setattr("memtrain.data.text_files.pyarrow.parquet.ParquetFile", fail)
     sentence = "is not a readable .parquet file (It broke. - here - and there); repair or remove it."
     assert refusal(stories, cache_folder).endswith(f"train.parquet {sentence}")
 

@@ -1,9 +1,6 @@
 """Images from MNIST's IDX format, NumPy archives, folders, the hub, or the digits built into scikit-learn."""
 
-import gzip
-import struct
-import zipfile
-import zlib
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -13,10 +10,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from memtrain.data.sources import SPLIT_WORDS, files_under, hub_splits, local_path, one_line, require_column, split_of
+from memtrain.data.copies import without_copies
+from memtrain.data.grey import grey
+from memtrain.data.idx import is_idx, read_idx
+from memtrain.data.sources import SPLIT_WORDS, files_under, hub_splits, local_path, require_column, split_of
+from memtrain.data.unpacked import kind_of, open_unpacked, reading
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
-IDX_IMAGES = 0x00000803
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 
 
 class LabelledImage(NamedTuple):
@@ -25,7 +25,7 @@ class LabelledImage(NamedTuple):
     Attributes:
         split: "train", "val" or "test", as its source says; "train" if it says nothing.
         group: images of one group (drawings of one photo) never stand in two splits.
-        image: the image, of any size and mode.
+        image: the image, of any size, in 8-bit greys.
     """
 
     split: str
@@ -53,27 +53,25 @@ def read_images(path: str | None, column: str, subset: str | None, split_by: str
     if local is None:
         yield from _hub(path, column, subset)
         return
-    for file in image_files(local):
-        if is_idx(file):
-            yield from _array(split_of(file.name), file, read_idx(file))
-        elif file.suffix == ".npz":
-            yield from _array(split_of(file.name), file, _read_npz(file))
+
+    def split_of_file(file: Path) -> str:
+        return split_of(file.name) if is_array(file) else _split_of_folder(file, local)
+
+    for file in without_copies(image_files(local), split_of_file):
+        if is_array(file):
+            yield from _array(split_of_file(file), file, read_idx(file) if is_idx(file) else _read_npz(file))
         else:
             photo = file.stem.rpartition("-")[0] if split_by == "photo" else ""
-            yield LabelledImage(
-                _split_of_folder(file, local), f"{file.parent.name}/{photo or file.stem}", _open_image(file)
-            )
+            yield LabelledImage(split_of_file(file), f"{file.parent.name}/{photo or file.stem}", _open_image(file))
 
 
-def is_idx(file: Path) -> bool:
-    """Say whether a file is called like one of MNIST's files of images."""
-    return "images-idx3" in file.name or "images.idx3" in file.name
+def is_array(file: Path) -> bool:
+    """Say whether a file holds an array of images, not one image."""
+    return is_idx(file) or kind_of(file) == ".npz"
 
 
 def image_files(path: Path) -> list[Path]:
     """List a source's files: IDX files if there are any, else NumPy archives, else images; in order of name.
-
-    Of an IDX file that is there both packed and unpacked, only the unpacked one counts.
 
     Raises:
         ValueError: if there is none.
@@ -81,13 +79,13 @@ def image_files(path: Path) -> list[Path]:
     files = files_under(path)
     kinds: list[Callable[[Path], bool]] = [
         is_idx,
-        lambda file: file.suffix == ".npz",
-        lambda file: file.suffix.lower() in IMAGE_SUFFIXES,
+        lambda file: kind_of(file) == ".npz",
+        lambda file: kind_of(file) in IMAGE_SUFFIXES,
     ]
     for belongs in kinds:
         chosen = [file for file in files if belongs(file)]
         if chosen:
-            return [file for file in chosen if file.suffix != ".gz" or file.with_suffix("") not in chosen]
+            return chosen
     raise ValueError(
         f"data.path is {path}, which holds no images; give a folder of images ("
         f"{', '.join(IMAGE_SUFFIXES)}), MNIST's *-images-idx3-ubyte.gz, or an .npz file with `images`."
@@ -99,33 +97,16 @@ def _split_of_folder(file: Path, root: Path) -> str:
     return SPLIT_WORDS.get(file.relative_to(root).parts[0].lower(), "train") if root.is_dir() else "train"
 
 
-def read_idx(file: Path) -> NDArray[np.uint8]:
-    """Read MNIST's IDX format, plain or gzip.
-
-    Returns:
-        uint8 `[N, H, W]`.
-
-    Raises:
-        ValueError: if the file is damaged or of another format.
-    """
-    try:
-        content = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
-        magic, images, height, width = struct.unpack_from(">IIII", content)
-        if magic != IDX_IMAGES:
-            raise ValueError(f"its first four bytes are {magic:#010x}, not {IDX_IMAGES:#010x}")
-        return np.frombuffer(content, np.uint8, images * height * width, 16).reshape(images, height, width)
-    except (OSError, EOFError, struct.error, ValueError, zlib.error) as error:
-        raise ValueError(f"{file} is not a readable IDX file of images ({one_line(error)}); fetch it again.") from error
-
-
 def _read_npz(file: Path) -> NDArray[np.uint8]:
-    try:
-        with np.load(file, allow_pickle=False) as archive:
-            images = archive.get("images")
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{file} is not a readable NumPy archive ({one_line(error)}); fetch it again.") from error
+    with reading(file, "NumPy archive", "fetch it again"), open_unpacked(file) as stream:
+        archive = np.load(stream, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise ValueError("it holds one array without a name")
+        images = archive.get("images")
     if images is None or images.ndim != 3 or images.dtype != np.uint8:
         raise ValueError(f"{file} has no array `images` of uint8 [N, H, W]; store the images under that name.")
+    if not images.size:
+        raise ValueError(f"{file} has an array `images` of shape {images.shape}, which holds no image; remove it.")
     return images
 
 
@@ -141,49 +122,31 @@ def _digits() -> Iterator[LabelledImage]:
 
 
 def _hub(path: str, column: str, subset: str | None) -> Iterator[LabelledImage]:
+    cells = empty = 0
     for name, rows in hub_splits(path, subset).items():
         for number, row in enumerate(rows):
             require_column(row, column, path)
+            cells += 1
+            if row[column] is None:
+                empty += 1
+                continue
             if not isinstance(row[column], Image.Image):
                 raise ValueError(
                     f"data.column is {column!r}, but in {path} it holds a {type(row[column]).__name__}, not images; "
                     f"choose a column of images among {', '.join(sorted(row))}."
                 )
-            yield LabelledImage(split_of(name), f"{name}/{number}", row[column])
+            with reading(f"Row {number} of {path}, split {name},", "image", "choose other data"):
+                image = grey(row[column])
+            yield LabelledImage(split_of(name), f"{name}/{number}", image)
+    if empty == cells:
+        raise ValueError(
+            f"data.column is {column!r}, but all {cells} cells of it in {path} are empty; choose a column of images."
+        )
+    if empty:
+        warnings.warn(f"{empty} of {cells} cells of images in {path} are empty and were skipped.", stacklevel=2)
 
 
 def _open_image(file: Path) -> Image.Image:
-    try:
-        with Image.open(file) as image:
-            image.load()
-            return image.copy()
-    except (OSError, SyntaxError, ValueError) as error:  # Pillow's ways of saying that a file is damaged
-        raise ValueError(f"{file} is not a readable image ({one_line(error)}); repair or remove it.") from error
-
-
-def to_levels(image: Image.Image, image_size: int, levels: int, threshold: float, invert: bool) -> NDArray[np.uint8]:
-    """Turn an image into rows of grey levels.
-
-    Args:
-        image: any size and mode; transparency is laid on white, 16-bit greys keep their share of full brightness.
-        image_size: height and width of the result; other sizes are averaged over areas, not cut.
-        levels: number of grey levels; 256 keeps 8-bit values as they are.
-        threshold: share of full brightness below which a pixel becomes 0, after `invert`.
-        invert: exchange black and white.
-
-    Returns:
-        uint8 `[image_size * image_size]`, values 0..levels-1, row by row.
-    """
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    if image.mode.startswith("I"):  # convert would cut at 255 what has 16 bits
-        image = Image.fromarray((np.asarray(image, dtype=np.float64).clip(0, 65535) / 257).round().astype(np.uint8))
-    image = image.convert("L")
-    if image.size != (image_size, image_size):
-        image = image.resize((image_size, image_size), Image.Resampling.BOX)
-    brightness = np.asarray(image, dtype=np.float64).reshape(-1) / 255
-    if invert:
-        brightness = 1 - brightness
-    brightness[brightness < threshold] = 0
-    return np.round(brightness * (levels - 1)).astype(np.uint8)
+    with reading(file, "image", "repair or remove it"), open_unpacked(file) as stream, Image.open(stream) as image:
+        image.load()
+        return grey(image)

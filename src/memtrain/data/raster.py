@@ -12,9 +12,11 @@ from torch import Tensor
 from memtrain.data.base import SequenceDataModule, SequenceDataset
 from memtrain.data.blocks import EVALUATION_SEED, Rows, Split, passes
 from memtrain.data.entropy import conditional_entropy, entropy
-from memtrain.data.images import image_files, read_images, to_levels
+from memtrain.data.grey import to_levels
+from memtrain.data.images import image_files, read_images
+from memtrain.data.repeats import warn_of_repeated_rows
 from memtrain.data.sampler import ENDLESS
-from memtrain.data.sources import describe_files, local_path, refuse_subset
+from memtrain.data.sources import cache_identity, local_path, refuse_subset
 from memtrain.data.token_file import TokenFile, cache_entry, prepare_once
 from memtrain.data.windows import WindowDataset
 from memtrain.options import require_at_least, require_between
@@ -69,7 +71,7 @@ class RasterDataModule(SequenceDataModule):
     Args:
         path: null for the digits that come with scikit-learn (1,797 images, no network), a Hugging Face
             data set (`owner/name`), a folder of images, MNIST's IDX files, or an .npz file with an array
-            `images`.
+            `images`. Files may be packed by gzip; each content counts once.
         image_size: height and width in pixels; other images are averaged down (and stretched to a square).
             A sequence has image_size * image_size timesteps.
         levels: number of grey levels V, 2 to 256. Fewer are easier to model and to sample.
@@ -142,8 +144,11 @@ class RasterDataModule(SequenceDataModule):
         prepare_once(cache_entry(self.cache_folder, key), key, self._write_pixels)
 
     def build_dataset(self, split: Split) -> SequenceDataset:
-        """Make one split."""
+        """Make one split; warn if what is evaluated occurs in training too."""
         stream = self.stream(split)
+        if split != "train":
+            rows, training = (self._images(name) for name in (split, "train"))
+            warn_of_repeated_rows(training, rows, split, self.path or "scikit-learn's digits")
         if self.crop_length is not None:
             return WindowDataset(stream, "crop_length", self.crop_length, self.seed, split, self.evaluation_samples)
         return ImageDataset(stream, self.image_size**2, self.seed, split, self.evaluation_samples)
@@ -151,6 +156,9 @@ class RasterDataModule(SequenceDataModule):
     def stream(self, split: Split) -> TokenFile:
         """Return the pixels of all images of a split, end to end."""
         return TokenFile(cache_entry(self.cache_folder, self._cache_key) / f"{split}.bin")
+
+    def _images(self, split: Split) -> NDArray[np.uint8]:
+        return self.stream(split).tokens.reshape(-1, self.image_size**2)
 
     def reference_lines(self) -> dict[str, float]:
         """Return the entropy of a pixel, alone and given left and upper neighbour, on the test split (nats).
@@ -196,12 +204,11 @@ class RasterDataModule(SequenceDataModule):
         if local is not None or self.path is None:
             refuse_subset(self.subset, self.path)
         if local is not None:
-            files = image_files(local)
-            source = [str(local.resolve()), describe_files(files)]
+            source = [str(local.resolve()), cache_identity(image_files(local))]
         names = ("image_size", "levels", "threshold", "invert", "split_by", "column", "held_out")
         return {
             "data": "raster",
-            "format": 1,
+            "format": 2,
             "source": source,
             **{name: getattr(self, name) for name in names},
             **({} if self.subset is None else {"subset": self.subset}),

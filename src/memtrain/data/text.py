@@ -1,49 +1,42 @@
 """Text as characters: ASCII bytes of documents from the hub or from local files, in windows."""
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import torch
-from datasets import load_dataset
 from torch import Tensor
 
 from memtrain.data.base import SequenceDataModule, SequenceDataset
 from memtrain.data.blocks import Split
+from memtrain.data.copies import without_copies
 from memtrain.data.entropy import conditional_entropy, entropy
-from memtrain.data.sources import (
-    describe_files,
-    files_under,
-    hub_splits,
-    local_path,
-    one_line,
-    refuse_subset,
-    require_column,
-    split_of,
-)
+from memtrain.data.repeats import warn_of_repeated_text
+from memtrain.data.sources import cache_identity, hub_splits, local_path, refuse_subset, split_of
+from memtrain.data.text_files import Piece, cells, read_file, text_files
+from memtrain.data.text_tokens import END_OF_DOCUMENT, Tally, refuse_nothing, remarks
 from memtrain.data.token_file import TokenFile, cache_entry, prepare_once
 from memtrain.data.windows import WindowDataset
 from memtrain.options import require_at_least, require_between
-
-END_OF_DOCUMENT = 0
-LOADERS = {".parquet": "parquet", ".jsonl": "json", ".txt": "text"}
 
 
 class TextDataModule(SequenceDataModule):
     """Text, one token a character (ASCII), every character predicting the next.
 
-    Documents are joined by token 0 and cut into windows; other characters than ASCII are dropped, and
-    counted in one warning. A file or split whose name says "validation" or "test" is held out; if only one
-    of these is there, its halves serve as validation and test set; if none is, the end of the training text
-    is held out.
+    Documents are joined by token 0 and cut into windows. Other characters than ASCII are dropped and empty cells are
+    skipped, each counted in one warning. A file or split whose name says "validation" or "test" is held out; if only
+    one of these is there, its halves serve as validation and test set; if none is, the end of the training text is
+    held out.
 
     Args:
         path: a Hugging Face data set (`owner/name`), a file, or a folder of files of one kind: `.parquet`,
-            `.jsonl` or `.txt` (looked for in this order; a `.txt` file is one document).
+            `.jsonl` or `.txt` (looked for in this order), packed by gzip or not. Each content counts once.
         length: timesteps T in a window, in characters.
         column: name of the column that holds the text.
+        separator: the line that ends a document of a `.txt` file; null where such a file is one document, as it is
+            where no line is this one. The default is what published text files use.
         subset: name of the configuration, where a hub data set has several.
         held_out: share of the text held out for validation and test where the source has no such split.
         cache_folder: where the prepared tokens are kept, about one byte a character; null = `memtrain` under
@@ -59,6 +52,7 @@ class TextDataModule(SequenceDataModule):
         path: str = "roneneldan/TinyStories",
         length: int = 256,
         column: str = "text",
+        separator: str | None = "<|endoftext|>",
         subset: str | None = None,
         held_out: float = 0.1,
         cache_folder: str | None = None,
@@ -66,9 +60,15 @@ class TextDataModule(SequenceDataModule):
     ) -> None:
         require_at_least("data.length", length, 1, example=256)
         require_between("data.held_out", held_out, 0.01, 0.9, example=0.1)
+        if separator is not None and (separator != separator.strip() or len(separator.splitlines()) > 1):
+            raise ValueError(
+                f"data.separator is {separator!r}, but must be one line without spaces around it; choose for example "
+                "<|endoftext|>, or null for one document a file."
+            )
         self.path = path
         self.length = length
         self.column = column
+        self.separator = separator
         self.subset = subset
         self.held_out = held_out
         self.cache_folder = cache_folder
@@ -90,8 +90,13 @@ class TextDataModule(SequenceDataModule):
         prepare_once(cache_entry(self.cache_folder, key), key, self._write_tokens)
 
     def build_dataset(self, split: Split) -> SequenceDataset:
-        """Make one split."""
-        return WindowDataset(self.stream(split), "length", self.length, self.seed, split, self.evaluation_samples)
+        """Make one split; warn if what is evaluated occurs in training too."""
+        stream = self.stream(split)
+        dataset = WindowDataset(stream, "length", self.length, self.seed, split, self.evaluation_samples)
+        if split != "train":
+            training = self.stream("train").tokens
+            warn_of_repeated_text(training, stream.tokens, dataset.starts, self.length + 1, split, self.path)
+        return dataset
 
     def stream(self, split: Split) -> TokenFile:
         """Return all tokens of a split."""
@@ -138,76 +143,32 @@ class TextDataModule(SequenceDataModule):
         source: Any = self.path
         if local is not None:
             refuse_subset(self.subset, self.path)
-            files = text_files(local)
-            source = [str(local.resolve()), describe_files(files)]
+            source = [str(local.resolve()), cache_identity(text_files(local))]
         subset = {} if self.subset is None else {"subset": self.subset}
-        return {"data": "text", "format": 1, "source": source, "column": self.column, **subset}
+        options = {"column": self.column, "separator": self.separator, **subset}
+        return {"data": "text", "format": 2, "source": source, **options}
 
     def _write_tokens(self, folder: Path) -> None:
-        characters = dropped = 0
-        for name, documents in self._documents():
-            with (folder / f"{split_of(name)}.bin").open("ab") as file:
-                for document in documents:
-                    encoded = document.encode("ascii", "ignore").replace(b"\0", b"")
-                    characters += len(document)
-                    dropped += len(document) - len(encoded)
-                    file.write(encoded + bytes([END_OF_DOCUMENT]))
-        if not (folder / "train.bin").is_file():
-            raise ValueError(
-                f"data.path is {self.path}, where every file is called validation or test, so that there "
-                f"is nothing to train on; rename one, or give the folder that holds the training files too."
-            )
-        if dropped:
-            warnings.warn(
-                f"{dropped} of {characters} characters in {self.path} are not ASCII and were dropped.",
-                stacklevel=2,
-            )
+        tallies: dict[str, Tally] = {}
+        for name, pieces in self._sources():
+            split = split_of(name)
+            tallies.setdefault(split, Tally()).write(folder / f"{split}.bin", pieces)
+        refuse_nothing(tallies, self.path, self.column)
+        for split, tally in tallies.items():
+            if not tally.documents:  # a held-out split of empty files is as good as none
+                (folder / f"{split}.bin").unlink()
+        for remark in remarks(tallies, self.path, self.separator):
+            warnings.warn(remark, stacklevel=2)
 
-    def _documents(self) -> Iterator[tuple[str, Iterator[str]]]:
+    def _sources(self) -> Iterator[tuple[str, Iterator[Piece]]]:
         local = local_path(self.path)
         if local is None:
             for name, rows in hub_splits(self.path, self.subset).items():
-                yield name, self._texts(rows, self.path)
-        else:
-            for file in text_files(local):
-                name = file.relative_to(local).as_posix() if local.is_dir() else file.name
-                yield name, self._texts(_open_text(file), file)
+                yield name, cells(rows, self.column, self.path)
+            return
 
-    def _texts(self, rows: Iterable[dict[str, Any]], source: object) -> Iterator[str]:
-        for row in rows:
-            require_column(row, self.column, source)
-            text = row[self.column]
-            if not isinstance(text, str):
-                raise ValueError(
-                    f"data.column is {self.column!r}, but in {source} it holds a {type(text).__name__}, "
-                    f"not text; choose a column of text among {', '.join(sorted(row))}."
-                )
-            yield text
+        def name_of(file: Path) -> str:
+            return file.relative_to(local).as_posix() if local.is_dir() else file.name
 
-
-def text_files(path: Path) -> list[Path]:
-    """List a source's text files: the file itself, or all files of one kind in a folder, in order of name.
-
-    Raises:
-        ValueError: if there is none.
-    """
-    files = files_under(path)
-    for suffix in LOADERS:
-        chosen = [file for file in files if file.suffix == suffix]
-        if chosen:
-            return chosen
-    raise ValueError(
-        f"data.path is {path}, which holds no {', '.join(LOADERS)} file; give such a file or a folder of them."
-    )
-
-
-def _open_text(file: Path) -> Iterable[dict[str, Any]]:
-    loader = LOADERS[file.suffix]
-    options = {"sample_by": "document", "encoding_errors": "replace"} if loader == "text" else {}
-    try:
-        rows = load_dataset(loader, data_files=str(file), split="train", streaming=True, **options)
-        yield from rows
-    except Exception as error:  # each file format has errors of its own; the user needs to know the file
-        raise ValueError(
-            f"{file} is not a readable {file.suffix} file ({one_line(error)}); repair or remove it."
-        ) from error
+        for file in without_copies(text_files(local), lambda file: split_of(name_of(file))):
+            yield name_of(file), read_file(file, self.column, self.separator)

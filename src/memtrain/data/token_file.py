@@ -13,10 +13,26 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
+from memtrain.data.unpacked import one_line
+
 
 def default_cache_folder() -> Path:
-    """Return `memtrain` under the user's cache folder (`$XDG_CACHE_HOME`, else `~/.cache`)."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "memtrain"
+    """Return `memtrain` under the user's cache folder (`$XDG_CACHE_HOME`, else `~/.cache`).
+
+    Raises:
+        ValueError: if the user has no home folder.
+    """
+    return (Path(os.environ.get("XDG_CACHE_HOME") or _at_home("~/.cache"))) / "memtrain"
+
+
+def _at_home(folder: str) -> Path:
+    try:
+        return Path(folder).expanduser()
+    except RuntimeError as error:
+        raise ValueError(
+            f"{folder} would hold prepared data, but there is no such home folder ({one_line(error)}); set "
+            "data.cache_folder to a folder that can be written."
+        ) from error
 
 
 def cache_entry(cache_folder: str | None, key: dict[str, Any]) -> Path:
@@ -27,7 +43,7 @@ def cache_entry(cache_folder: str | None, key: dict[str, Any]) -> Path:
         key: identity of the source and every option that changes the tokens, as YAML primitives.
     """
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
-    return (Path(cache_folder).expanduser() if cache_folder else default_cache_folder()) / digest
+    return (_at_home(cache_folder) if cache_folder else default_cache_folder()) / digest
 
 
 def prepare_once(entry: Path, key: dict[str, Any], build: Callable[[Path], None]) -> None:
@@ -39,21 +55,36 @@ def prepare_once(entry: Path, key: dict[str, Any], build: Callable[[Path], None]
         entry: the entry's folder, from `cache_entry`.
         key: what the entry holds; written beside the tokens for the curious, as `source.json`.
         build: `build(folder)` writes the files into an empty folder.
+
+    Raises:
+        ValueError: if the folder of the cache cannot be written.
     """
     if entry.is_dir():
         return
-    entry.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(entry.with_name(f".{entry.name}.lock")):
-        if entry.is_dir():
-            return
-        beside = entry.with_name(f".{entry.name}-{uuid.uuid4().hex}")
-        beside.mkdir()
-        try:
-            build(beside)
-            (beside / "source.json").write_text(json.dumps(key, indent=2, sort_keys=True))
-            beside.rename(entry)
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
+    try:
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(entry.with_name(f".{entry.name}.lock")):
+            _fill(entry, key, build)
+    except OSError as error:
+        if error.errno is None:  # a sentence of `build`
+            raise
+        raise ValueError(
+            f"{entry.parent} is to hold prepared data, but cannot be written ({one_line(error)}); set "
+            "data.cache_folder to a folder that can, and that has room."
+        ) from error
+
+
+def _fill(entry: Path, key: dict[str, Any], build: Callable[[Path], None]) -> None:
+    if entry.is_dir():
+        return
+    beside = entry.with_name(f".{entry.name}-{uuid.uuid4().hex}")
+    beside.mkdir()
+    try:
+        build(beside)
+        (beside / "source.json").write_text(json.dumps(key, indent=2, sort_keys=True))
+        beside.rename(entry)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
 
 
 class TokenFile:
