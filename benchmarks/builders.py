@@ -12,11 +12,20 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from benchmarks.equal_work import Work, check_equal_work, our_work, their_work
-from benchmarks.ours import OPTIMIZER, AuthorsDMT, AuthorsSMT, FixedTimestepSMT, loss_of, our_step, quiet_trainer
-from benchmarks.parity import BIDIRECTIONAL, as_theirs, carry_rnn, carry_teacher, random_batch
+from benchmarks.ours import (
+    OPTIMIZER,
+    AuthorsDMT,
+    AuthorsSMT,
+    FixedTimestepSMT,
+    loss_of,
+    our_step,
+    outcome_of,
+    quiet_trainer,
+)
+from benchmarks.parity import BIDIRECTIONAL, as_theirs, carry_rnn, carry_teacher, first_timesteps, random_batch
 from benchmarks.reference import Reference
 from benchmarks.settings import Setting
-from benchmarks.steps import BETAS, LEARNING_RATE, WEIGHT_DECAY, Step
+from benchmarks.steps import BETAS, LEARNING_RATE, WEIGHT_DECAY, OptimizerStep
 from benchmarks.theirs import bptt_loss, dmt_loss, smt_loss, their_step
 from benchmarks.timing import Side
 from memtrain.batch import SequenceBatch
@@ -30,6 +39,8 @@ from memtrain.networks import RNN, NetworkOptions
 from memtrain.networks.cells import GRUCell
 from memtrain.networks.generation import generate_tokens
 from memtrain.training import BPTTModule, SMTModule
+from memtrain.training.step import Step
+from memtrain.trajectory import Detached, Sequential, Windows
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 LOOP_STEPS = 8
@@ -65,7 +76,7 @@ def smt(name: str, reference: Reference | None, setting: Setting, attention: str
 def smt_options(setting: Setting, network: dict[str, Any]) -> dict[str, Any]:
     """Options of our SMT stage."""
     return OPTIMIZER | {
-        "vocabulary_size": setting.size.vocabulary,
+        "interface": setting.size.interface,
         "network": setting.size.network(**network),
         "timesteps_per_sequence": setting.timesteps,
         "future_length": setting.future,
@@ -86,13 +97,13 @@ def smt_pair(name: str, reference: Reference | None, setting: Setting, module: S
     work = compared_work(
         name,
         (ours, theirs),
-        our_work(module.teacher, module.rnn, terms=sorted(module.losses(batch)), **lengths),
+        our_work(module.teacher, module.rnn, terms=sorted(outcome_of(module, batch).terms), **lengths),
         their_work(*networks, terms=["decoding", "dynamics", "uniformity"], **lengths),
     )
     return Pair(Side(ours), Side(theirs), work)
 
 
-def compared_work(name: str, steps: tuple[Step, Step], ours: Work, theirs: Work) -> Work:
+def compared_work(name: str, steps: tuple[OptimizerStep, OptimizerStep], ours: Work, theirs: Work) -> Work:
     """What both sides work with, once it is known to be equal; takes one step of each."""
     for step, work in zip(steps, (ours, theirs), strict=True):
         step()
@@ -106,7 +117,7 @@ def transitions(name: str, reference: Reference | None, setting: Setting) -> Pai
     batch = random_batch(setting, setting.context + setting.future)
     module = SMTModule(**smt_options(setting, {}))
     pair = smt_pair(name, reference, setting, module, batch)
-    timesteps = module.draw_timesteps(batch)
+    timesteps = module.draw_timesteps(Step.alone(batch))
     trained = int((timesteps < batch.inputs.shape[1] - 1).sum())
     ours = replace(pair.ours, units=setting.batch * trained)
     return replace(pair, ours=ours, theirs=pair.theirs and replace(pair.theirs, units=setting.batch))
@@ -115,22 +126,22 @@ def transitions(name: str, reference: Reference | None, setting: Setting) -> Pai
 def dmt(name: str, reference: Reference | None, setting: Setting, gradient: str) -> Pair:
     """A DMT step (workload C)."""
     batch = random_batch(setting, setting.context + setting.rollout + setting.future)
+    through_time = gradient == "through_time"
     module = AuthorsDMT(
         context=setting.context,
-        vocabulary_size=setting.size.vocabulary,
+        interface=setting.size.interface,
         network=setting.size.network(),
-        label_stride=setting.label_stride,
-        gradient=gradient,
+        trajectory=Sequential() if through_time else Detached(),
+        windows=Windows(label_stride=setting.label_stride),
         **OPTIMIZER,
     )
     rolled = setting.context + setting.rollout  # the tokens after it serve their decoder losses alone
-    ours = our_step(module, SequenceBatch(batch.inputs[:, :rolled], batch.targets[:, :rolled], batch.index))
+    ours = our_step(module, first_timesteps(batch, rolled))
     if reference is None:
         return Pair(Side(ours), None, {})
     networks = reference.networks(setting.size)
     carry_teacher(networks[0], module.teacher)
     carry_rnn(networks[1], module.rnn, readout=True)
-    through_time = gradient == "through_time"
     loss = partial(dmt_loss, reference, networks, as_theirs(batch), setting, through_time)
     theirs = their_step(networks, loss, (networks[1],))
     lengths = {"batch": setting.batch, "terms": ["imitation", "readout"]}
@@ -147,7 +158,7 @@ def dmt(name: str, reference: Reference | None, setting: Setting, gradient: str)
 def bptt(name: str, reference: Reference | None, setting: Setting) -> Pair:
     """A step of BPTT through a whole sequence (workload D)."""
     batch = random_batch(setting, setting.rollout)
-    module = BPTTModule(vocabulary_size=setting.size.vocabulary, network=setting.size.network(), **OPTIMIZER)
+    module = BPTTModule(interface=setting.size.interface, network=setting.size.network(), **OPTIMIZER)
     ours = our_step(module, batch)
     if reference is None:
         return Pair(Side(ours), None, {})
@@ -163,7 +174,7 @@ def bptt(name: str, reference: Reference | None, setting: Setting) -> Pair:
 
 def generation(name: str, reference: Reference | None, setting: Setting) -> Pair:
     """Tokens that the RNN writes on its own, after one token of prompt (workload E)."""
-    rnn = RNN(setting.size.network(), setting.size.vocabulary).eval().requires_grad_(False)
+    rnn = RNN(setting.size.network(), setting.size.interface).eval().requires_grad_(False)
     prompt = torch.randint(setting.size.vocabulary, (setting.batch, 1))
     ours = Side(lambda: generate_tokens(rnn, prompt, setting.rollout), units=setting.rollout)
     if reference is None:
@@ -246,11 +257,11 @@ def gru(name: str, reference: Reference | None, setting: Setting) -> Pair:
         readout="linear",
         cell=GRUCell,
     )
-    module = BPTTModule(vocabulary_size=size.vocabulary, network=network, **OPTIMIZER)
+    module = BPTTModule(interface=size.interface, network=network, **OPTIMIZER)
     plain = PlainGRU(size.vocabulary, size.width, size.width * size.memory_tokens)
     parameters = list(plain.parameters())
     optimizer = torch.optim.AdamW(parameters, lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY, betas=BETAS)
-    theirs = Step(lambda: plain(batch.inputs, batch.targets), [parameters], optimizer)
+    theirs = OptimizerStep(lambda: plain(batch.inputs, batch.targets), [parameters], optimizer)
     ours = our_step(module, batch)
     work = compared_work(name, (ours, theirs), {"terms": ["readout"]}, {"terms": ["readout"]})
     return Pair(Side(ours), Side(theirs), work)
@@ -272,9 +283,8 @@ def lightning_loop(name: str, reference: Reference | None, setting: Setting) -> 
     """Some steps under a Trainer, its set-up included, against the same steps in a bare loop (workload J)."""
     samples = replace(setting, batch=setting.batch * LOOP_STEPS)
     batch = random_batch(samples, setting.context + setting.future)
-    parts = zip(*(part.split(setting.batch) for part in batch), strict=True)
     loader: DataLoader[SequenceBatch] = DataLoader(
-        [SequenceBatch(*part) for part in parts],  # type: ignore[arg-type]
+        batch.split(setting.batch),  # type: ignore[arg-type]
         batch_size=None,
         collate_fn=as_batch,  # type: ignore[arg-type]
     )

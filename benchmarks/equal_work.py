@@ -6,6 +6,7 @@ from typing import Any, cast
 from torch import nn
 
 from memtrain.networks import RNN, Teacher
+from memtrain.networks.encoder import TokenEncoder
 from memtrain.networks.transformer import Transformer
 
 Work = dict[str, Any]
@@ -29,7 +30,7 @@ def our_work(teacher: Teacher | None, rnn: RNN, **rest: Any) -> Work:
             f"{name} heads": attention.heads,
             f"{name} head dimension": attention.inner // attention.heads,
         }
-    vocabulary, width = rnn.embedding.weight.shape
+    vocabulary, width = cast(TokenEncoder, rnn.embedding).weight.shape
     return {"vocabulary": vocabulary, "width": width, "memory tokens": rnn.cell.memory_tokens, **sizes, **rest}
 
 

@@ -15,13 +15,13 @@ from typing import Any
 
 import torch
 
-from benchmarks.ours import OPTIMIZER, our_step, silence_lightning
+from benchmarks.ours import OPTIMIZER, our_step, outcome_of, silence_lightning
 from benchmarks.parity import random_batch
 from benchmarks.settings import Setting, Size
 from benchmarks.timing import THREADS
 from memtrain.networks import RNN
-from memtrain.training import BPTTModule, DMTModule, SMTModule
-from memtrain.training.base import MemoryModule
+from memtrain.training import BPTTModule, DMTModule, MemoryModule, SMTModule
+from memtrain.trajectory import Detached, Windows
 
 LENGTHS = (64, 128, 256, 512, 1024, 2048)
 EXPERIMENT = Size(
@@ -38,7 +38,7 @@ EXPERIMENT = Size(
 BATCH = 4
 METHODS: dict[str, Callable[..., MemoryModule]] = {
     "smt": lambda **options: SMTModule(timesteps_per_sequence=16, future_length=32, **options),
-    "dmt": lambda **options: DMTModule(gradient="detached", label_stride=4, **options),
+    "dmt": lambda **options: DMTModule(trajectory=Detached(), windows=Windows(label_stride=4), **options),
     "bptt": lambda **options: BPTTModule(**options),
 }
 """SMT at 16 timesteps of the whole sequence; DMT detached, on a rollout over the whole sequence, every 4th step
@@ -61,7 +61,7 @@ def measure(method: str, length: int) -> dict[str, Any]:
     torch.manual_seed(0)
     setting = Setting(EXPERIMENT, batch=BATCH)
     batch = random_batch(setting, length)
-    module = METHODS[method](vocabulary_size=EXPERIMENT.vocabulary, network=EXPERIMENT.network(), **OPTIMIZER)
+    module = METHODS[method](interface=EXPERIMENT.interface, network=EXPERIMENT.network(), **OPTIMIZER)
     step = our_step(module, batch)
     before = resident_megabytes("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from here
@@ -71,12 +71,13 @@ def measure(method: str, length: int) -> dict[str, Any]:
         begin = time.perf_counter()
         step()
         seconds.append(time.perf_counter() - begin)
+    peak = resident_megabytes("VmHWM") - before
     return {
         "method": method,
         "length": length,
         "microseconds_per_token": 1e6 * statistics.median(seconds) / (BATCH * length),
-        "sequential_flops": module.sequential_flops(batch),
-        "peak_megabytes": resident_megabytes("VmHWM") - before,
+        "sequential_flops": outcome_of(module, batch).sequential_flops,
+        "peak_megabytes": peak,
     }
 
 
@@ -113,7 +114,7 @@ def streaming(young: int = 1_000, old: int = 100_000, tokens: int = 200) -> dict
         within the tolerance (`met`).
     """
     torch.manual_seed(0)
-    rnn = RNN(EXPERIMENT.network(), EXPERIMENT.vocabulary).eval()
+    rnn = RNN(EXPERIMENT.network(), EXPERIMENT.interface).eval()
     inputs = torch.randint(EXPERIMENT.vocabulary, (old + tokens, 1))
     memory, kept = None, {}
     for position in range(old):

@@ -9,12 +9,12 @@ import torch
 from lightning.pytorch import Trainer
 from torch import Tensor
 
-from benchmarks.steps import BETAS, CLIP, LEARNING_RATE, WEIGHT_DECAY, Step
+from benchmarks.steps import BETAS, CLIP, LEARNING_RATE, WEIGHT_DECAY, OptimizerStep
 from memtrain.batch import SequenceBatch
-from memtrain.objectives import cross_entropy, memory_error
-from memtrain.training import DMTModule, SMTModule
-from memtrain.training.base import MemoryModule
-from memtrain.trajectory import roll_out, sequential
+from memtrain.objectives import memory_error
+from memtrain.training import DMTModule, SMTModule, StageModule
+from memtrain.training.step import Outcome, Step
+from memtrain.trajectory import Detached, Picard, rollout
 
 OPTIMIZER: dict[str, Any] = {
     "learning_rate": LEARNING_RATE,
@@ -33,7 +33,7 @@ class FixedTimestepSMT(SMTModule):
         super().__init__(**options)
         self.context = context
 
-    def draw_timesteps(self, batch: SequenceBatch) -> Tensor:
+    def draw_timesteps(self, step: Step) -> Tensor:
         """The one timestep."""
         return torch.tensor([self.context - 1])
 
@@ -41,14 +41,14 @@ class FixedTimestepSMT(SMTModule):
 class AuthorsSMT(FixedTimestepSMT):
     """The authors' three terms at that timestep, and no more: without `L_init`, which theirs does not have."""
 
-    def losses(self, batch: SequenceBatch) -> dict[str, Tensor]:
+    def losses(self, step: Step) -> Outcome:
         """Decoding, uniformity and dynamics."""
-        before = self.draw_timesteps(batch)
-        memories = self.teacher.encode(batch.inputs, torch.cat([before, before + 1]))
-        terms = self.memory_losses(batch, before, memories[:, :1])
-        predicted = self.rnn.step(memories[:, :1], self.rnn.embed(batch.inputs[:, before + 1]))
+        before, inputs = self.draw_timesteps(step), step.batch.inputs
+        memories = self.teacher.encode(inputs, torch.cat([before, before + 1]))
+        terms = self.memory_losses(step, before, memories[:, :1])
+        predicted = self.rnn.step(memories[:, :1], self.rnn.embed(inputs[:, before + 1]))
         dynamics = memory_error(predicted, memories[:, 1:]).mean()
-        return terms | {"dynamics": self.dynamics_weight * dynamics}
+        return Outcome(terms | {"dynamics": self.dynamics_weight * dynamics})
 
 
 class AuthorsDMT(DMTModule):
@@ -61,28 +61,28 @@ class AuthorsDMT(DMTModule):
         super().__init__(**options)
         self.context = context
 
-    def losses(self, batch: SequenceBatch) -> dict[str, Tensor]:
+    def losses(self, step: Step) -> Outcome:
         """Imitation at the labelled steps, cross-entropy at every step."""
-        inputs = batch.inputs
-        steps = inputs.shape[1] - self.context
-        labels = torch.arange(self.label_stride - 1, steps, self.label_stride)
+        inputs, targets, mask, _ = step.batch
+        labels = self.windows.labels(step.length - self.context)
         taught, *_ = self.teacher_memories(inputs, torch.cat([torch.tensor([-1]), labels]) + self.context)
         assert taught is not None
         start, embeddings = taught[:, 0], self.rnn.embed(inputs[:, self.context :])
-        if self.gradient == "through_time":
-            path = sequential(self.rnn.cell, start, embeddings).states
-            states = path[:, labels]
-        else:
+        if isinstance(self.trajectory, Detached):
             with torch.no_grad():
-                path = sequential(self.rnn.cell, start, embeddings).states
+                path = rollout(self.rnn.cell, start, embeddings)
             # No sweep: the labelled transitions of that path once more, in one batch, with gradient.
-            retaken = roll_out(self.rnn.cell, start, embeddings, labels, "picard", "detached", guess=path, sweeps=0)
-            states = retaken.states
-        logits = self.rnn.read(path.detach())
-        return {
+            states = Detached(Picard(sweeps=0)).solve(self.rnn.cell, start, embeddings, labels, path).states
+        else:
+            path = rollout(self.rnn.cell, start, embeddings)
+            states = path[:, labels]
+        parameters, rolled = self.rnn.read(path.detach()), slice(self.context, None)
+        errors = self.rnn.head.loss(parameters, targets[:, rolled], mask[:, rolled])
+        terms = {
             "imitation": self.imitation_weight * memory_error(states, taught[:, 1:]).mean(),
-            "readout": self.readout_weight * cross_entropy(logits, batch.targets[:, self.context :]).mean(),
+            "readout": self.readout_weight * errors.mean(),
         }
+        return Outcome(terms)
 
 
 def quiet_trainer(**options: Any) -> Trainer:
@@ -106,15 +106,20 @@ def silence_lightning() -> None:
     warnings.filterwarnings("ignore", module="lightning")
 
 
-def loss_of(module: MemoryModule, batch: SequenceBatch) -> Tensor:
-    """The sum of the stage's terms, as `MemoryModule.training_step` takes it."""
-    return torch.stack(list(module.losses(batch).values())).sum()
+def outcome_of(module: StageModule, batch: SequenceBatch) -> Outcome:
+    """What the stage computes for a batch that is its whole first step."""
+    return module.losses(Step.alone(batch, seed=module.seed))
 
 
-def our_step(module: MemoryModule, batch: SequenceBatch) -> Step:
+def loss_of(module: StageModule, batch: SequenceBatch) -> Tensor:
+    """The loss that `StageModule.training_step` minimizes."""
+    return outcome_of(module, batch).loss
+
+
+def our_step(module: StageModule, batch: SequenceBatch) -> OptimizerStep:
     """One optimizer step of a stage, with the stage's own optimizer."""
     module.train()
-    module.trainer = quiet_trainer()  # for max_steps, which schedules and growing windows are laid over
+    module.trainer = quiet_trainer()  # for max_steps, which the schedule is laid over, and precision
     optimizer = cast(dict[str, Any], module.configure_optimizers())["optimizer"]
     networks = [group["params"] for group in optimizer.param_groups]
-    return Step(partial(loss_of, module, batch), networks, optimizer)
+    return OptimizerStep(partial(loss_of, module, batch), networks, optimizer)

@@ -6,7 +6,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from benchmarks.ours import AuthorsDMT, AuthorsSMT, our_step
+from benchmarks.ours import AuthorsDMT, AuthorsSMT, our_step, outcome_of
 from benchmarks.reference import Reference
 from benchmarks.settings import Setting
 from benchmarks.theirs import Networks, bptt_loss, dmt_loss, smt_loss
@@ -15,6 +15,7 @@ from memtrain.networks import RNN, Teacher
 from memtrain.networks.teacher import Decoder
 from memtrain.networks.transformer import Transformer
 from memtrain.training import BPTTModule
+from memtrain.trajectory import Detached, Windows
 
 TOLERANCE = 1e-4
 """Largest difference of any output."""
@@ -44,7 +45,7 @@ def carry_decoder(theirs: Any, ours: nn.Module) -> None:
     """Copy the decoder and logits of one of their networks."""
     decoder = cast(Decoder, ours)
     carry_stack(theirs.decoder, decoder.transformer)
-    decoder.logits.load_state_dict(theirs.to_logits.state_dict())
+    decoder.head.load_state_dict(theirs.to_logits.state_dict())
 
 
 def carry_teacher(theirs: Any, ours: Teacher) -> None:
@@ -101,7 +102,12 @@ Pairs = dict[str, tuple[Tensor, Tensor]]
 def random_batch(setting: Setting, length: int) -> SequenceBatch:
     """Next-token data: random tokens, with a target at every position."""
     tokens = torch.randint(setting.size.vocabulary, (setting.batch, length + 1))
-    return SequenceBatch(tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous(), torch.arange(setting.batch))
+    return SequenceBatch.of(tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous(), torch.arange(setting.batch))
+
+
+def first_timesteps(batch: SequenceBatch, length: int) -> SequenceBatch:
+    """The same sequences, cut off after `length` timesteps."""
+    return SequenceBatch(batch.inputs[:, :length], batch.targets[:, :length], batch.mask[:, :length], batch.index)
 
 
 def as_theirs(batch: SequenceBatch) -> dict[str, Tensor]:
@@ -114,7 +120,7 @@ def smt_outputs(reference: Reference, networks: Networks, setting: Setting) -> P
     teacher, rnn = networks
     module = AuthorsSMT(
         context=setting.context,
-        vocabulary_size=setting.size.vocabulary,
+        interface=setting.size.interface,
         network=setting.size.network(context_length=setting.context, **BIDIRECTIONAL),
         future_length=setting.future,
     )
@@ -126,7 +132,7 @@ def smt_outputs(reference: Reference, networks: Networks, setting: Setting) -> P
     memories = module.teacher.encode(batch.inputs, torch.cat([before, before + 1])).flatten(2)
     memory = memories[:, 0].unflatten(-1, (setting.size.memory_tokens, setting.size.width))
     predicted = module.rnn.step(memory, module.rnn.embed(batch.inputs[:, setting.context]))
-    terms = module.losses(batch)
+    terms = outcome_of(module, batch).terms
     return {
         "encoding": (memories, torch.stack([theirs["m_now"], theirs["m_next"]], dim=1)),
         "one-step prediction": (predicted.flatten(1), theirs["m_next_pred"]),
@@ -138,13 +144,13 @@ def smt_outputs(reference: Reference, networks: Networks, setting: Setting) -> P
 
 
 def dmt_outputs(reference: Reference, networks: Networks, setting: Setting) -> Pairs:
-    """Both terms of a DMT step; the gradient option changes no value."""
+    """Both terms of a DMT step; the trajectory's gradient changes no value."""
     module = AuthorsDMT(
         context=setting.context,
-        vocabulary_size=setting.size.vocabulary,
+        interface=setting.size.interface,
         network=setting.size.network(context_length=setting.context, **BIDIRECTIONAL),
-        label_stride=setting.label_stride,
-        gradient="detached",
+        trajectory=Detached(),
+        windows=Windows(label_stride=setting.label_stride),
     )
     carry_teacher(networks[0], module.teacher)
     carry_rnn(networks[1], module.rnn, readout=True)
@@ -153,7 +159,7 @@ def dmt_outputs(reference: Reference, networks: Networks, setting: Setting) -> P
     batch = random_batch(setting, longer.context + longer.rollout + longer.future)
     theirs = dmt_loss(reference, networks, as_theirs(batch), longer, through_time=False)
     rolled = setting.context + setting.rollout
-    terms = module.losses(SequenceBatch(batch.inputs[:, :rolled], batch.targets[:, :rolled], batch.index))
+    terms = outcome_of(module, first_timesteps(batch, rolled)).terms
     return {
         "DMT imitation loss": (terms["imitation"], 10.0 * theirs["loss_dyn_"][:, 1:].mean()),
         "DMT readout loss": (terms["readout"], theirs["loss_readout_"][:, 1 : setting.rollout + 1].mean()),
@@ -162,7 +168,7 @@ def dmt_outputs(reference: Reference, networks: Networks, setting: Setting) -> P
 
 def bptt_outputs(reference: Reference, networks: Networks, setting: Setting) -> Pairs:
     """The memories of a rollout from zeros and its loss."""
-    module = BPTTModule(vocabulary_size=setting.size.vocabulary, network=setting.size.network(initial_memory="zeros"))
+    module = BPTTModule(interface=setting.size.interface, network=setting.size.network(initial_memory="zeros"))
     carry_rnn(networks[1], module.rnn, readout=True)
     batch = random_batch(setting, setting.rollout)
     theirs = bptt_loss(reference, networks, as_theirs(batch), setting)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from memtrain.networks import NetworkOptions
+from memtrain.networks import Interface, NetworkOptions
 from memtrain.networks.cells import TransformerCell
 
 
@@ -31,6 +31,11 @@ class Size:
     heads: int
     vocabulary: int = 256
     head_dimension: int = 64
+
+    @property
+    def interface(self) -> Interface:
+        """Tokens in, tokens out."""
+        return Interface.of_tokens(self.vocabulary)
 
     def network(self, **options: Any) -> NetworkOptions:
         """Our networks of these sizes.

@@ -9,7 +9,7 @@ LEARNING_RATE, WEIGHT_DECAY, BETAS, CLIP = 3e-4, 0.01, (0.9, 0.95), 1.0
 """AdamW and the largest gradient norm, as in the authors' training scripts."""
 
 
-class Step:
+class OptimizerStep:
     """Forward, backward, clipping of each network on its own, optimizer step.
 
     Args:

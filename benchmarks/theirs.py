@@ -7,7 +7,7 @@ from torch import Tensor
 
 from benchmarks.reference import Reference
 from benchmarks.settings import Setting
-from benchmarks.steps import BETAS, LEARNING_RATE, WEIGHT_DECAY, Step
+from benchmarks.steps import BETAS, LEARNING_RATE, WEIGHT_DECAY, OptimizerStep
 
 Networks = tuple[Any, Any]
 """Their teacher and RNN."""
@@ -51,7 +51,7 @@ def bptt_loss(
     return reference.model.forward_bptt(networks[1], batch, reference.model.BPTTConfig(T=setting.rollout))
 
 
-def their_step(networks: Networks, loss: Any, trained: tuple[Any, ...]) -> Step:
+def their_step(networks: Networks, loss: Any, trained: tuple[Any, ...]) -> OptimizerStep:
     """One optimizer step of theirs.
 
     Args:
@@ -64,4 +64,4 @@ def their_step(networks: Networks, loss: Any, trained: tuple[Any, ...]) -> Step:
         network.train()
     parameters = [p for network in trained for p in network.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY, betas=BETAS)
-    return Step(lambda: loss()["loss"], [list(rnn.parameters()), list(teacher.parameters())], optimizer)
+    return OptimizerStep(lambda: loss()["loss"], [list(rnn.parameters()), list(teacher.parameters())], optimizer)

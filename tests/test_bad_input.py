@@ -1,5 +1,6 @@
 """Bad input of every kind: one sentence that names option, value and remedy; no traceback; nothing lost."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from memtrain.cli import main
+from memtrain.networks import Interface
 from memtrain.training import BPTTModule
 
 CONF = Path(__file__).parent / "conf"
@@ -17,10 +19,10 @@ EXPERIMENT = str(CONF / "experiment.yaml")
 
 
 class BlindModule(BPTTModule):
-    """A user's stage that forgot to take the vocabulary size."""
+    """A user's stage that forgot to take the interface."""
 
     def __init__(self, learning_rate: float = 1e-3) -> None:
-        super().__init__(vocabulary_size=9, learning_rate=learning_rate)
+        super().__init__(interface=Interface.of_tokens(9), learning_rate=learning_rate)
 
 
 def configs(*names: str) -> list[str]:
@@ -126,7 +128,10 @@ OPTIONS = {
         fit("--model.network.cell=memtrain.networks.cells.GRUCell"),
         ("network.memory_normalization is rms", "set it to tanh"),
     ),
-    "linked vocabulary": Case(fit("--model.vocabulary_size=9"), ("vocabulary_size is 9", "leave it out")),
+    "linked interface": Case(
+        fit("--model.interface=" + json.dumps(Interface.of_tokens(9).to_primitive())),
+        ("model.init_args.interface is", "leave it out"),
+    ),
     "linked seed of the model": Case(fit("--model.seed=3"), ("model.init_args.seed is 3", "leave it out")),
     "linked seed of the data": Case(fit("--data.seed=3"), ("data.init_args.seed is 3", "leave it out")),
     "seed in words": Case(fit("--seed_everything=lucky"), ("seed_everything", "lucky", "int")),
@@ -138,9 +143,9 @@ OPTIONS = {
         fit("--model=memtrain.training.Nothing"),
         ("model", "'memtrain.training' has no attribute 'Nothing'", "name a class"),
     ),
-    "module without vocabulary": Case(
+    "module without interface": Case(
         words("fit", *configs("retrieval"), f"--model={__name__}.BlindModule"),
-        ("BlindModule has no option vocabulary_size", "take it in the constructor"),
+        ("BlindModule has no option interface", "take it in the constructor"),
     ),
     "unknown cell": Case(fit("--model.network.cell=my.Cell"), ("model", "No module named 'my'", "name a class")),
     "missing configuration": Case(fit("--config=nowhere.yaml"), ("nowhere.yaml",)),
@@ -157,9 +162,12 @@ OPTIONS = {
     "run folder is a file": Case(
         fit("--trainer.default_root_dir={}/taken"), ("trainer.default_root_dir is ", "name a folder"), {"taken": "mine"}
     ),
-    "truncation of nothing": Case(fit("--model.truncation=0"), ("truncation is 0", "set it to null")),
+    "truncation of nothing": Case(
+        fit("--model.trajectory=Sequential", "--model.trajectory.truncation=0"),
+        ("truncation is 0", "null to cut nowhere"),
+    ),
     "stride beyond the rollout": Case(
-        fit("--model.label_stride=9", "--model.rollout_length=[4]"), ("label_stride is 9", "rollout_length")
+        fit("--model.windows.label_stride=9", "--model.windows.length=[4]"), ("label_stride is 9", "windows.length")
     ),
 }
 EXPERIMENTS = {
@@ -237,11 +245,11 @@ CHECKPOINTS = {
     "no source": Case(fit("--model.init_from={}/no.ckpt"), ("no.ckpt does not exist", "give the path")),
     "source with other tokens": Case(
         fit("--model.init_from={}/smt/checkpoints/last.ckpt", "--model.network=null", "--data.symbols=5"),
-        ("init_from is ", "trained on 9 tokens", "data have 6"),
+        ("init_from is ", "trained on data with 9 tokens", "data have 6 tokens"),
     ),
     "source with another network": Case(
         fit("--model.init_from={}/smt/checkpoints/last.ckpt", "--model.network.width=32"),
-        ("network.width is 16", "here it is 32", "leave out `network`"),
+        ("network.width is 16", "here it is 32", "leave out model.network"),
     ),
     "dmt from nothing": Case(fit(stage="dmt"), ("init_from is null", "give a checkpoint of an earlier stage")),
     "dmt without a teacher": Case(
@@ -277,7 +285,9 @@ CHECKPOINTS = {
         words("test", *configs("trainer", "smt", "retrieval"), "--ckpt_path={}/bptt/checkpoints/last.ckpt"),
         ("ckpt_path is ", "BPTTModule", "name that one"),
     ),
-    "generate from a teacher": Case(generate(stage="teacher"), ("has no RNN", "give a checkpoint of stage")),
+    "generate from a teacher": Case(
+        generate(stage="teacher"), ("has no model that takes in one token", "give a checkpoint of stage")
+    ),
     "truncated": Case(
         words("generate", "--checkpoint={}/cut.ckpt"),
         ("cut.ckpt", "was not loaded"),

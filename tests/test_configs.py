@@ -45,10 +45,10 @@ def test_a_model_names_every_option_of_its_stage(file: Path) -> None:
     model = yaml.safe_load(file.read_text())["model"]
     stage = getattr(training, model["class_path"].rpartition(".")[2])
     options: set[str] = set()
-    for base in stage.__mro__[: stage.__mro__.index(training.MemoryModule) + 1]:
+    for base in stage.__mro__[: stage.__mro__.index(training.StageModule) + 1]:
         options |= set(inspect.signature(base).parameters)
-    assert set(model["init_args"]) == options - {"kwargs", "vocabulary_size", "seed"}  # these two are linked
-    network = model["init_args"]["network"]
+    assert set(model["init_args"]) == options - {"kwargs", "interface", "seed"}  # these two are linked
+    network = model["init_args"].get("network")
     assert network is None or set(network) <= set(NetworkOptions.__dataclass_fields__)
 
 
@@ -60,7 +60,7 @@ def test_every_trainer_piece_trains(trainer: str, tmp_path: Path, monkeypatch: p
     assert one_step(tmp_path, trainer, "bptt_gru") == 0
 
 
-@pytest.mark.parametrize("model", ["teacher", "smt", "bptt", "bptt_gru"])
+@pytest.mark.parametrize("model", ["teacher", "smt", "bptt", "bptt_gru", "linear_recurrence", "causal_transformer"])
 def test_every_model_piece_trains(model: str, tmp_path: Path) -> None:
     assert one_step(tmp_path, "cpu", model) == 0
 
@@ -72,6 +72,6 @@ def test_the_dmt_piece_trains_on_what_the_smt_piece_has_learned(tmp_path: Path) 
 
 
 def test_newton_and_its_options_can_be_chosen_on_the_command_line(tmp_path: Path) -> None:
-    newton = ["--model.trajectory=newton", "--model.newton.tolerance=1e-4", "--model.newton.guess=input"]
+    newton = ["--model.trajectory=Newton", "--model.trajectory.tolerance=1e-4", "--model.trajectory.guess=input"]
     cell = "--model.network.cell=memtrain.networks.cells.ParaGRUCell"
     assert one_step(tmp_path, "cpu", "bptt_gru", cell, *newton) == 0

@@ -14,7 +14,7 @@ from memtrain.data import ENDLESS, ArrayDataset, Retrieval, SequenceDataModule, 
 from memtrain.data.blocks import Rows, Split
 from memtrain.experiment.plan import files_hash
 from memtrain.generate import start_tokens
-from memtrain.networks import RNN, NetworkOptions
+from memtrain.networks import RNN, Interface, NetworkOptions
 from memtrain.networks.cells import Cell, GRUCell, LSTMCell, MLPCell, ParaGRUCell, ParaLSTMCell, TransformerCell
 from memtrain.networks.memory import MemoryNormalization
 
@@ -125,7 +125,7 @@ class Shapeless(SequenceDataModule):
             "Active.activation is <class 'torch.nn.modules.activation.GELU'>",
         ),
         ([f"data.class_path={__name__}.Seedless"], "Seedless has no option seed, which seed_everything sets; take it"),
-        (["stages.dmt.model.init_args={label_stride: 9, rollout_length: 4}"], "stages.dmt: "),
+        (["stages.dmt.model.init_args={windows: {label_stride: 9, length: 4}}"], "stages.dmt: "),
         (
             ["stages.dmt.model.init_args={micro_batches: 3}"],
             "stages.dmt: model.micro_batches is 3, but data.batch_size is 4",
@@ -265,7 +265,10 @@ class Unbound(Cell):
 def test_a_cell_that_leaves_the_space_of_memories_is_told(
     normalization: MemoryNormalization, cell: type[Cell], recwarn: pytest.WarningsRecorder
 ) -> None:
-    RNN(NetworkOptions(width=32, memory_tokens=4, memory_normalization=normalization, cell=cell), 5)
+    RNN(
+        NetworkOptions(width=32, memory_tokens=4, memory_normalization=normalization, cell=cell),
+        Interface.of_tokens(5),
+    )
     told = [str(warning.message) for warning in recwarn if "outside the space of the teacher's" in str(warning.message)]
     assert len(told) == (cell is Unbound)
     assert all(sentence.startswith("Unbound.step returned memories of root mean square") for sentence in told)

@@ -11,7 +11,7 @@ import torch
 from jsonargparse import ArgumentParser
 from torch import nn
 
-from memtrain.networks import NetworkOptions
+from memtrain.networks import Interface
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -84,12 +84,16 @@ def load_weights(module: nn.Module, weights: Mapping[str, Any], path: str | Path
         ) from None
 
 
-def network_options(checkpoint: dict[str, Any]) -> NetworkOptions:
-    """The network options that a checkpoint records."""
+def rebuilt(kind: Any, recorded: Mapping[str, Any]) -> Any:
+    """An object of type `kind`, from the YAML primitives that a checkpoint records."""
+
+    def hold(options: Any) -> None:
+        """Has one parameter of that type; jsonargparse accepts classes without type hints in functions alone."""
+
+    hold.__annotations__["options"] = kind
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(NetworkOptions, "network", fail_untyped=False)
-    recorded = checkpoint["hyper_parameters"]["network"]
-    return parser.instantiate(parser.parse_object({"network": recorded})).network
+    parser.add_function_arguments(hold, fail_untyped=False)
+    return parser.instantiate(parser.parse_object({"options": recorded})).options
 
 
 @dataclass(frozen=True)
@@ -98,13 +102,25 @@ class Source:
 
     Attributes:
         path: the checkpoint file.
-        checkpoint: what the next stage needs of it: no optimiser's state, and no weights once these are restored.
-        network: the options of its networks.
+        checkpoint: what the next stage needs of it: no optimizer's state, and no weights once these are restored.
     """
 
     path: str
     checkpoint: dict[str, Any]
-    network: NetworkOptions
+
+    def options(self, option: str, kind: Any) -> Any:
+        """What an option of its stage was, of type `kind`.
+
+        Raises:
+            ValueError: if its stage has no such option.
+        """
+        recorded = self.checkpoint["hyper_parameters"].get(option)
+        if recorded is None:
+            raise ValueError(
+                f"init_from is {self.path}, a checkpoint of stage {self.checkpoint['memtrain']['stage']}, which has no "
+                f"model.{option} to take over; give one of a stage that has."
+            )
+        return rebuilt(kind, recorded)
 
     @property
     def counters(self) -> dict[str, Any]:
@@ -124,24 +140,30 @@ class Source:
         }
         return [*self.checkpoint["memtrain"]["provenance"], entry]
 
-    def compare(self, vocabulary_size: int, network: NetworkOptions) -> None:
-        """Refuse a stage whose vocabulary or network options are not the source's.
+    def compare(self, interface: Interface, option: str, ours: Mapping[str, Any]) -> None:
+        """Refuse a stage with other inputs, outputs or networks than the source's.
+
+        Args:
+            interface: of the stage that starts.
+            option: that sets its networks.
+            ours: what that option is, as YAML primitives.
 
         Raises:
             ValueError: naming what differs.
         """
-        recorded = self.checkpoint["hyper_parameters"]["vocabulary_size"]
-        if recorded != vocabulary_size:
+        recorded = self.checkpoint["hyper_parameters"]
+        trained = rebuilt(Interface, recorded["interface"])
+        if str(trained) != str(interface):
             raise ValueError(
-                f"init_from is {self.path}, trained on {recorded} tokens, but the data have {vocabulary_size}; "
-                "give a checkpoint that was trained on such data."
+                f"init_from is {self.path}, trained on data with {trained}, but the data have {interface}; give a "
+                "checkpoint that was trained on such data."
             )
-        theirs, ours = self.network.to_primitive(), network.to_primitive()
-        differing = [name for name in theirs if theirs[name] != ours[name]]
+        theirs = recorded.get(option, {})
+        differing = [name for name in ours if theirs.get(name) != ours[name]]
         if differing:
             raise ValueError(
-                f"init_from is {self.path}, whose network.{differing[0]} is {theirs[differing[0]]}, but here it is "
-                f"{ours[differing[0]]}; leave out `network` to take over the checkpoint's."
+                f"init_from is {self.path}, whose {option}.{differing[0]} is {theirs.get(differing[0])}, but here it "
+                f"is {ours[differing[0]]}; leave out model.{option} to take over the checkpoint's."
             )
 
     def restore(self, networks: Mapping[str, nn.Module | None], required: tuple[str, ...]) -> None:
@@ -174,4 +196,4 @@ def load_source(path: str | Path) -> Source:
     """Read the checkpoint that a stage starts from; see `load_checkpoint` for what is raised."""
     checkpoint = load_checkpoint(path)
     needed = {name: checkpoint[name] for name in ("state_dict", "memtrain", "hyper_parameters", "global_step")}
-    return Source(str(path), needed, network_options(checkpoint))
+    return Source(str(path), needed)

@@ -136,13 +136,18 @@ def stage(args: list[str]) -> int:
 
 @contextmanager
 def one_sentence() -> Iterator[None]:
-    """Raise what Lightning has against a configuration as `ValueError`."""
-    from lightning.fabric.utilities.exceptions import MisconfigurationException
+    """Raise as `ValueError` what Lightning has against a configuration, and that a run was told to end.
+
+    Left alone, Lightning's exception of SIGTERM ends a run silently and with status 0.
+    """
+    from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 
     try:
         yield
     except MisconfigurationException as error:
         raise ValueError(sentence(error)) from error
+    except SIGTERMException as told:
+        raise ValueError(" ".join(["told to end by SIGTERM", *getattr(told, "__notes__", [])])) from told
 
 
 def run(options: Namespace) -> int:

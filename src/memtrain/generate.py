@@ -10,6 +10,7 @@ from torch import Tensor
 from memtrain.callbacks.samples import image_grid
 from memtrain.data import SequenceDataModule
 from memtrain.files import write_bytes, write_text
+from memtrain.networks import StreamingModel
 from memtrain.networks.generation import generate_tokens
 from memtrain.options import require_at_least
 from memtrain.training.loading import load_datamodule, load_module
@@ -43,9 +44,12 @@ def generate_samples(
     Raises:
         ValueError: where the checkpoint has no RNN, or the data cannot start without a prompt.
     """
-    rnn = load_module(checkpoint).rnn
-    if rnn is None:
-        raise ValueError(f"{checkpoint} has no RNN; give a checkpoint of stage smt, dmt or bptt.")
+    *_, model = load_module(checkpoint).models.values()
+    if not isinstance(model, StreamingModel):
+        raise ValueError(
+            f"{checkpoint} has no model that takes in one token after the other; give a checkpoint of stage smt, dmt, "
+            "bptt or baseline."
+        )
     data = load_datamodule(checkpoint)
     assert isinstance(data, SequenceDataModule)
     images = data.modality == "image"
@@ -55,7 +59,7 @@ def generate_samples(
         require_at_least(f"--{option}", value, 1)
     start = start_tokens(data, prompt)
     generator = torch.Generator().manual_seed(seed)
-    drawn = generate_tokens(rnn, start.expand(samples, -1), length, temperature, generator)
+    drawn = generate_tokens(model, start.expand(samples, -1), length, temperature, generator)
     tokens = drawn if prompt is None or images else torch.cat([start.expand(samples, -1), drawn], dim=1)
     shown = data.render(tokens)
     if isinstance(shown, Tensor):

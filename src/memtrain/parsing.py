@@ -1,10 +1,13 @@
 """Command line parsers that answer a mistake with one sentence instead of a usage page."""
 
-import re
 from collections.abc import Iterator
+from traceback import walk_tb
+from types import ModuleType
 from typing import NoReturn
 
 from jsonargparse import ArgumentError, ArgumentParser
+
+from memtrain.private import option_of, without_option
 
 REMEDY = "name a class that can be imported from here, with its module"
 
@@ -13,7 +16,7 @@ class SentenceParser(ArgumentParser):
     """A jsonargparse parser whose mistakes are `ArgumentError`s of one sentence, for the command line to print."""
 
     def __init__(self, *args: object, **kwargs: object) -> None:
-        # Without this, a misspelt `--trainer.max_step` would quietly mean `--trainer.max_steps`.
+        # Without this, a misspelled `--trainer.max_step` would quietly mean `--trainer.max_steps`.
         super().__init__(*args, **{"allow_abbrev": False, **kwargs})  # type: ignore[arg-type]
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
@@ -33,25 +36,43 @@ def sentence(error: BaseException) -> str:
         error: what was raised.
 
     Returns:
-        The first message of a single line in the chain of causes, with the option's name where jsonargparse knows it.
+        The first message in the chain of causes that does not come from jsonargparse, or else the first of a single
+        line, with the option's name where jsonargparse knows it.
     """
-    messages = [str(link).strip() for link in chain(error)]
-    single = next((message for message in messages if message and "\n" not in message), None)
+    links = list(chain(error))
+    messages = [str(link).strip() for link in links]
+    lines = [(link, message) for link, message in zip(links, messages, strict=True) if is_line(message)]
+    others = [message for link, message in lines if not from_parser(link)]
+    single = next(iter(others or [message for _, message in lines]), None)
     if single is None:
         single = " ".join(messages[0].split()) or type(error).__name__
-    if single.startswith("Call to compute_fn of link"):  # jsonargparse's preface to what a linking function raises
-        single = single.partition(" failed: ")[2]
-    option = re.match(r'Parser key "([^"]+)":\s*', messages[0])
-    single = single.removeprefix(option.group(0)) if option else single
-    missing = any(is_import(link) and str(link) in single for link in chain(error))
-    if missing and REMEDY not in single:  # each parser of a nested one has a say
+    option, single = option_of(messages[0]), without_option(single)
+    if any(is_missing_class(link) and str(link) in single for link in links) and REMEDY not in single:
         single = f"{single.rstrip('.')}; {REMEDY}."
-    return f"{option.group(1)}: {single}" if option and option.group(1) not in single else single
+    return f"{option}: {single}" if option and option not in single else single
 
 
-def is_import(error: BaseException) -> bool:
-    """Whether a module, or a name in a module, was not found."""
-    return isinstance(error, ImportError) or (isinstance(error, AttributeError) and str(error).startswith("module '"))
+def is_line(message: str) -> bool:
+    """Whether a message is a single line."""
+    return bool(message) and "\n" not in message
+
+
+def from_parser(error: BaseException) -> bool:
+    """Whether jsonargparse has raised this exception, or it was never raised: a message that a parser was given."""
+    module = raised_in(error)
+    return module is None or module.partition(".")[0] in ("jsonargparse", "argparse")
+
+
+def is_missing_class(error: BaseException) -> bool:
+    """Whether jsonargparse has not found a class that an option names; what such a class imports is another matter."""
+    no_name = isinstance(error, AttributeError) and isinstance(error.obj, ModuleType)
+    return (no_name or isinstance(error, ImportError)) and from_parser(error)
+
+
+def raised_in(error: BaseException) -> str | None:
+    """The module whose code has raised an exception."""
+    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+    return frames[-1].f_globals["__name__"] if frames else None
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:

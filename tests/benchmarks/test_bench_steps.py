@@ -3,14 +3,14 @@
 import torch
 from torch import nn
 
-from benchmarks.steps import CLIP, Step
+from benchmarks.steps import CLIP, OptimizerStep
 
 
 def test_each_network_is_clipped_on_its_own() -> None:
     small, large = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
     optimizer = torch.optim.SGD([*small.parameters(), *large.parameters()], lr=0.0)
     one = torch.ones(1, 1)
-    step = Step(
+    step = OptimizerStep(
         lambda: (0.5 * small(one) + 100.0 * large(one)).sum(),
         [list(small.parameters()), list(large.parameters())],
         optimizer,
@@ -24,7 +24,7 @@ def test_each_network_is_clipped_on_its_own() -> None:
 
 def test_gradients_do_not_add_up_over_steps() -> None:
     layer = nn.Linear(1, 1, bias=False)
-    step = Step(lambda: 0.25 * layer(torch.ones(1, 1)).sum(), [], torch.optim.SGD(layer.parameters(), lr=0.0))
+    step = OptimizerStep(lambda: 0.25 * layer(torch.ones(1, 1)).sum(), [], torch.optim.SGD(layer.parameters(), lr=0.0))
     step()
     step()
     assert layer.weight.grad is not None
@@ -34,6 +34,6 @@ def test_gradients_do_not_add_up_over_steps() -> None:
 def test_only_parameters_that_get_a_gradient_count_as_trained() -> None:
     used, idle, foreign = nn.Linear(3, 2), nn.Linear(5, 5), nn.Linear(2, 2)
     optimizer = torch.optim.AdamW([*used.parameters(), *idle.parameters()])
-    step = Step(lambda: foreign(used(torch.ones(1, 3))).sum(), [], optimizer)
+    step = OptimizerStep(lambda: foreign(used(torch.ones(1, 3))).sum(), [], optimizer)
     step()
     assert step.trained_parameters() == 3 * 2 + 2

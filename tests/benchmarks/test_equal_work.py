@@ -35,7 +35,7 @@ def test_more_loss_terms_and_five_percent_of_parameters_are_fine() -> None:
 
 
 def test_sizes_are_those_of_the_networks() -> None:
-    work = our_work(Teacher(TOY.network(), 11), RNN(TOY.network(), 11), batch=2)
+    work = our_work(Teacher(TOY.network(), TOY.interface), RNN(TOY.network(), TOY.interface), batch=2)
     assert work == {
         "vocabulary": 11,
         "width": 16,

@@ -5,13 +5,16 @@ import re
 import pytest
 import torch
 
-from benchmarks.ours import AuthorsDMT, AuthorsSMT, FixedTimestepSMT, loss_of, our_step
+from benchmarks.ours import AuthorsDMT, AuthorsSMT, FixedTimestepSMT, loss_of, our_step, outcome_of
 from benchmarks.parity import random_batch
 from benchmarks.settings import SMALL, Setting
 from benchmarks.workloads import WORKLOADS, Workload
 from memtrain.batch import SequenceBatch
+from memtrain.training.step import Step
+from memtrain.trajectory import Detached, Sequential, Solver, Windows
 
 QUICK = Setting(SMALL, batch=8).quick()
+TRAJECTORIES = [Detached(), Sequential()]
 TARGETS = {
     "A_bidirectional": 1.3,
     "A_causal": 2,
@@ -53,33 +56,33 @@ def test_transitions_are_counted_without_the_last_timestep() -> None:
 
 
 def smt_options() -> dict:
-    return {"vocabulary_size": QUICK.size.vocabulary, "network": QUICK.size.network(), "future_length": QUICK.future}
+    return {"interface": QUICK.size.interface, "network": QUICK.size.network(), "future_length": QUICK.future}
 
 
 def test_the_timestep_of_smt_is_where_the_authors_train() -> None:
     module = FixedTimestepSMT(context=QUICK.context, **smt_options())
     batch = random_batch(QUICK, QUICK.context + QUICK.future)
-    assert module.draw_timesteps(batch).tolist() == [QUICK.context - 1]
-    assert set(module.losses(batch)) == {"decoding", "uniformity", "dynamics", "initial"}
+    assert module.draw_timesteps(Step.alone(batch)).tolist() == [QUICK.context - 1]
+    assert set(outcome_of(module, batch).terms) == {"decoding", "uniformity", "dynamics", "initial"}
 
 
 def test_the_authors_terms_are_ours_without_the_initial_transition() -> None:
     ours, theirs = (kind(context=QUICK.context, **smt_options()) for kind in (FixedTimestepSMT, AuthorsSMT))
     theirs.load_state_dict(ours.state_dict())
     batch = random_batch(QUICK, QUICK.context + QUICK.future)
-    expected = ours.losses(batch)
+    expected = outcome_of(ours, batch).terms
     del expected["initial"]
-    torch.testing.assert_close(theirs.losses(batch), expected)
+    torch.testing.assert_close(outcome_of(theirs, batch).terms, expected)
 
 
-@pytest.mark.parametrize("gradient", ["detached", "through_time"])
-def test_the_gradient_of_dmt_reaches_the_cell_and_the_readout_but_not_the_teacher(gradient: str) -> None:
+@pytest.mark.parametrize("trajectory", TRAJECTORIES, ids=["detached", "through time"])
+def test_the_gradient_of_dmt_reaches_the_cell_and_the_readout_but_not_the_teacher(trajectory: Solver) -> None:
     module = AuthorsDMT(
         context=QUICK.context,
-        vocabulary_size=QUICK.size.vocabulary,
+        interface=QUICK.size.interface,
         network=QUICK.size.network(),
-        label_stride=QUICK.label_stride,
-        gradient=gradient,
+        windows=Windows(label_stride=QUICK.label_stride),
+        trajectory=trajectory,
     )
     our_step(module, random_batch(QUICK, QUICK.context + QUICK.rollout))()
     trained = {name.split(".")[1] for name, p in module.named_parameters() if p.grad is not None}
@@ -88,13 +91,12 @@ def test_the_gradient_of_dmt_reaches_the_cell_and_the_readout_but_not_the_teache
 
 
 def test_both_gradients_of_dmt_have_the_same_losses() -> None:
-    options = {"vocabulary_size": QUICK.size.vocabulary, "network": QUICK.size.network(), "label_stride": 2}
-    one, other = (
-        AuthorsDMT(context=QUICK.context, gradient=gradient, **options) for gradient in ("detached", "through_time")
-    )
+    sizes = {"interface": QUICK.size.interface, "network": QUICK.size.network()}
+    options = sizes | {"windows": Windows(label_stride=2)}
+    one, other = (AuthorsDMT(context=QUICK.context, trajectory=each, **options) for each in TRAJECTORIES)
     other.load_state_dict(one.state_dict())
     batch = random_batch(QUICK, QUICK.context + QUICK.rollout)
-    torch.testing.assert_close(one.losses(batch), other.losses(batch))
+    torch.testing.assert_close(outcome_of(one, batch).terms, outcome_of(other, batch).terms)
 
 
 def test_the_step_minimises_what_training_does() -> None:

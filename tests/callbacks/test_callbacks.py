@@ -21,7 +21,7 @@ CALLBACKS: list[Callback] = [Axes(), DriftCurve(), MemoryGeometry(points=50), Sa
 
 def run(stage: type[MemoryModule], data: SequenceDataModule, folder: Path, logger: Any, **options: Any) -> MemoryModule:
     """Six steps with a validation every three."""
-    module = stage(vocabulary_size=data.vocabulary_size, network=NETWORK, **options)
+    module = stage(interface=data.interface(), network=NETWORK, **options)
     trainer = Trainer(
         default_root_dir=folder,
         accelerator="cpu",
@@ -135,7 +135,7 @@ def test_without_tensorboard_nothing_is_computed(
         raise AssertionError("computed for nobody")
 
     monkeypatch.setattr("memtrain.callbacks.samples.generate_tokens", fail)
-    monkeypatch.setattr("memtrain.callbacks.memory_geometry.predictions", fail)
+    monkeypatch.setattr("memtrain.callbacks.memory_geometry.SequenceBatch", fail)
     monkeypatch.setattr("memtrain.callbacks.drift_curve.Figure", fail)
     data = RasterDataModule(image_size=4, batch_size=4, evaluation_samples=8, cache_folder=str(tmp_path))
     run(SMTModule, data, tmp_path, CSVLogger(tmp_path) if logger == "csv" else False)

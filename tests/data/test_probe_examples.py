@@ -119,5 +119,5 @@ def test_best_guess_in_modular_arithmetic_worked_by_hand() -> None:
 )
 def test_memory_labels_say_what_a_perfect_memory_stores(probe: Any, inputs: list[int], labels: list[int]) -> None:
     rows = torch.tensor([inputs])
-    batch = SequenceBatch(rows, torch.full_like(rows, N), torch.zeros(1, dtype=torch.int64))
+    batch = SequenceBatch.of(rows, torch.full_like(rows, N), torch.zeros(1, dtype=torch.int64))
     assert probe.memory_labels(batch).tolist() == [labels]

@@ -59,7 +59,9 @@ def test_targets_are_those_of_a_plain_program(probe: Any, options: dict[str, Any
     assert batch.inputs.dtype == batch.targets.dtype == batch.index.dtype == torch.int64
     assert batch.inputs.min() >= 0
     assert batch.inputs.max() < data.vocabulary_size
-    assert batch.targets.tolist() == [oracle(data, row) for row in batch.inputs.tolist()]
+    assert batch.targets.masked_fill(~batch.mask, IGNORE_INDEX).tolist() == [
+        oracle(data, row) for row in batch.inputs.tolist()
+    ]
 
 
 @every_probe
@@ -89,7 +91,7 @@ def test_the_shortcut_is_the_best_guess_from_the_last_two_inputs(probe: Any, opt
     batch = data.dataset("train").__getitems__(range(60_000))
     seen: dict[tuple[int, int], Counter[int]] = defaultdict(Counter)
     last = torch.nn.functional.pad(batch.inputs[:, :-1], (1, 0), value=-1)
-    wanted = batch.targets != IGNORE_INDEX
+    wanted = batch.mask
     for before, now, target in zip(
         last[wanted].tolist(), batch.inputs[wanted].tolist(), batch.targets[wanted].tolist(), strict=True
     ):

@@ -308,7 +308,7 @@ def test_a_failed_run_is_named_and_the_others_are_still_compared(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["run", str(FILE), "--output", str(tmp_path), "--jobs", "2"]
-    assert main([*words, "--set", "stages.dmt.model.init_args.label_stride=99"]) == 1
+    assert main([*words, "--set", "stages.dmt.model.init_args.windows.label_stride=99"]) == 1
     shown = capsys.readouterr().out
     assert "The run smt_dmt 8 seed 0 failed with status 1" in shown
     assert "bptt" in (tmp_path / "comparison.csv").read_text()
@@ -316,7 +316,7 @@ def test_a_failed_run_is_named_and_the_others_are_still_compared(
 
 def test_where_all_runs_fail_nothing_is_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["run", str(FILE), "--output", str(tmp_path), "--methods", "bptt"]
-    assert main([*words, "--set", "stages.bptt.model.init_args.label_stride=99"]) == 1
+    assert main([*words, "--set", "stages.bptt.model.init_args.windows.label_stride=99"]) == 1
     shown = capsys.readouterr()
     assert "The run bptt 8 seed 0 failed with status 1" in shown.out
     assert not shown.err

@@ -8,7 +8,7 @@ import torch
 
 from memtrain.batch import SequenceBatch
 from memtrain.measurements.exponent_along_training import exponent_along_training, read
-from memtrain.networks import RNN, NetworkOptions
+from memtrain.networks import RNN, Interface, NetworkOptions
 from memtrain.networks.cells import ParaGRUCell
 
 READ = ["accuracy", "exponent", "iterations", "windows", "sequential", "error"]
@@ -47,13 +47,15 @@ def test_training_changes_the_exponent(rows: pd.DataFrame) -> None:
 
 def test_a_linear_cell_that_forgets_half_of_its_memory_has_an_exponent_of_minus_ln_2() -> None:
     """With a = 0 and z = sigmoid(0), h' = (h + c) / 2, and c depends on the input alone: one iteration."""
-    rnn = RNN(NetworkOptions(width=4, memory_tokens=1, memory_normalization="tanh", cell=ParaGRUCell), 5)
+    rnn = RNN(
+        NetworkOptions(width=4, memory_tokens=1, memory_normalization="tanh", cell=ParaGRUCell), Interface.of_tokens(5)
+    )
     with torch.no_grad():
         rnn.cell.recurrent.zero_()
         rnn.cell.inputs.weight[0].zero_()
         rnn.cell.inputs.bias[0].zero_()
     inputs = torch.randint(0, 5, (6, 20))
-    found = read(rnn, SequenceBatch(inputs, inputs, torch.arange(6)))
+    found = read(rnn, SequenceBatch.of(inputs, inputs, torch.arange(6)))
     assert found["exponent"] == pytest.approx(-math.log(2), abs=1e-6)
     assert found["iterations"] == 1
     assert found["windows"] == found["sequential"] == 0

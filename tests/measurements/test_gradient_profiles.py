@@ -9,7 +9,7 @@ import torch
 from memtrain.data import Retrieval
 from memtrain.measurements.gradient_profiles import distances, draw, gradient_profiles
 from memtrain.metrics import teacher_gradient_profile
-from memtrain.networks import NetworkOptions, Teacher
+from memtrain.networks import Interface, NetworkOptions, Teacher
 from memtrain.networks.cells import GRUCell, LSTMCell
 
 OPTIONS = NetworkOptions(width=8, memory_tokens=2, heads=2, head_dimension=4, memory_normalization="tanh", cell=GRUCell)
@@ -41,7 +41,7 @@ def test_there_is_a_row_for_each_length_network_seed_route_and_distance(rows: pd
 def test_a_row_holds_the_profile_of_the_network_of_that_seed(rows: pd.DataFrame) -> None:
     batch = Retrieval(40, 3, evaluation_samples=4).dataset("test").__getitems__(range(4))
     torch.manual_seed(1)
-    profile = teacher_gradient_profile(Teacher(OPTIONS, 4), batch.inputs, batch.targets)
+    profile = teacher_gradient_profile(Teacher(OPTIONS, Interface.of_tokens(4)), batch)
     own = rows[(rows[["length", "network", "seed", "route"]] == [40, "gru", 1, "teacher"]).all(axis=1)]
     for distance, embedding, memory in own[["distance", "embedding", "memory"]].itertuples(index=False):
         t = 39 - int(distance)

@@ -4,19 +4,20 @@ import pytest
 import torch
 
 from memtrain.measurements.solving import describe
-from memtrain.trajectory import Fallback, Trajectory
+from memtrain.trajectory import Fallback, NewtonTrajectory
 
 
-def solved(iterations: list[int], fallback: list[Fallback]) -> Trajectory:
-    states = torch.zeros(len(iterations), 1, 1, 1)
-    converged = torch.ones(len(iterations), 1, dtype=torch.bool)
-    return Trajectory(
-        states,
-        converged,
-        1,
+def solved(iterations: list[int], fallback: list[Fallback]) -> NewtonTrajectory:
+    count = len(iterations)
+    return NewtonTrajectory.known(
+        torch.zeros(count, 1, 1, 1),
+        sequential_steps=1,
+        backward_steps=1,
+        gradient_chain=1,
         iterations=torch.tensor(iterations),
+        residual=torch.zeros(count),
         fallback=torch.tensor(fallback),
-        error=torch.arange(len(iterations)) / 8,
+        error=torch.arange(count) / 8,
     )
 
 

@@ -4,16 +4,18 @@ from functools import partial
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from memtrain.metrics import bptt_flops, dmt_flops, forward_flops, smt_flops, teacher_flops
-from memtrain.metrics.flops import encoder_flops
-from memtrain.networks import RNN, NetworkOptions, Teacher
+from memtrain.metrics import rollout_flops, smt_flops, teacher_flops
+from memtrain.networks import RNN, Interface, NetworkOptions, Teacher
 from memtrain.networks.cells import Cell, GRUCell, LSTMCell, MLPCell, ParaGRUCell, ParaLSTMCell, TransformerCell
+from memtrain.networks.flops import encoder_flops, forward_flops
+from memtrain.trajectory import Detached, Picard, Sequential, Solver
 
 # D = 4, 2 heads of 2: inner width 4. A block has 2 norms (2 * 4), queries, keys and values (3 * 4 * 4), their
 # way out (4 * 4), a feed-forward 4 -> 16 -> 4 with biases (4 * 16 + 16 + 16 * 4 + 4): 220 parameters.
 BLOCK = 220
+SEVEN = Interface.of_tokens(7)
 # K = 2, T = 10. One block costs q(S) = 2 * 220 + 4 * S * 4 = 440 + 16 S.
 ENCODER = 3 * (440 + 16 * (10 + 2))  # three blocks over ten tokens and two registers: 1896
 DECODER = 1 * (440 + 16 * (2 + 10))  # one block over two memory tokens and ten of the future: 632
@@ -33,12 +35,12 @@ OPTIONS = NetworkOptions(
 
 @pytest.fixture
 def teacher() -> Teacher:
-    return Teacher(OPTIONS, vocabulary_size=7)
+    return Teacher(OPTIONS, SEVEN)
 
 
 @pytest.fixture
 def rnn() -> RNN:
-    return RNN(OPTIONS, vocabulary_size=7)
+    return RNN(OPTIONS, SEVEN)
 
 
 def test_the_block_of_the_worked_example_has_220_parameters(teacher: Teacher) -> None:
@@ -57,25 +59,32 @@ def test_smt_by_hand(teacher: Teacher, rnn: RNN) -> None:
     assert smt_flops(teacher, rnn, 10, frozen_teacher=True) == 1896 + 3 * 976
 
 
+def rolled(teacher: Teacher | None, rnn: RNN, solver: Solver, guess: Tensor | None = None) -> int:
+    """Sequential FLOPs of a step whose rollout goes over ten inputs, as the solver itself counts them."""
+    memory, inputs = rnn.initial_memory(1), rnn.embed(torch.zeros(1, 10, dtype=torch.int64))
+    return rollout_flops(teacher, rnn, 10, solver.solve(rnn.cell, memory, inputs, torch.arange(10), guess))
+
+
 def test_bptt_by_hand(rnn: RNN) -> None:
-    assert bptt_flops(rnn, 10) == 3 * (10 * 976 + 472) == 30696
+    assert rolled(None, rnn, Sequential()) == 3 * (10 * 976 + 472) == 30696
 
 
 def test_the_ways_back_through_truncated_parts_are_independent(rnn: RNN) -> None:
-    assert bptt_flops(rnn, 10, truncation=4) == 10 * 976 + 2 * 4 * 976 + 3 * 472
-    assert bptt_flops(rnn, 10, truncation=10) == bptt_flops(rnn, 10, truncation=99) == bptt_flops(rnn, 10)
+    assert rolled(None, rnn, Sequential(truncation=4)) == 10 * 976 + 2 * 4 * 976 + 3 * 472
+    long = (rolled(None, rnn, Sequential(truncation=truncation)) for truncation in (10, 99, None))
+    assert len(set(long)) == 1
 
 
 def test_dmt_by_hand(teacher: Teacher, rnn: RNN) -> None:
-    assert dmt_flops(teacher, rnn, 10, steps=10, through_time=False) == 1896 + 10 * 976 + 3 * (976 + 472) == 16000
-    assert dmt_flops(teacher, rnn, 10, steps=10, through_time=True) == 1896 + 3 * (10 * 976 + 472)
-    four_sweeps_of_picard = dmt_flops(teacher, rnn, 10, steps=4, through_time=False)
+    assert rolled(teacher, rnn, Detached()) == 1896 + 10 * 976 + 3 * (976 + 472) == 16000
+    assert rolled(teacher, rnn, Sequential()) == 1896 + 3 * (10 * 976 + 472)
+    four_sweeps_of_picard = rolled(teacher, rnn, Detached(Picard(4)), torch.zeros(1, 10, 2, 4))
     assert four_sweeps_of_picard == 1896 + 4 * 976 + 3 * (976 + 472)
 
 
 def test_a_context_length_shortens_the_encoders_attention() -> None:
     options = NetworkOptions(width=4, memory_tokens=2, heads=2, head_dimension=2, context_length=5)
-    assert teacher_flops(Teacher(options, 7), 10) == 3 * (2 * (440 + 16 * (5 + 2)) + DECODER)
+    assert teacher_flops(Teacher(options, SEVEN), 10) == 3 * (2 * (440 + 16 * (5 + 2)) + DECODER)
 
 
 def test_a_gated_cell_and_a_linear_readout_cost_two_flops_a_parameter() -> None:
@@ -84,10 +93,10 @@ def test_a_gated_cell_and_a_linear_readout_cost_two_flops_a_parameter() -> None:
     Readout: 8 * 7 + 7 = 63 parameters.
     """
     options = NetworkOptions(width=4, memory_tokens=2, cell=GRUCell, memory_normalization="tanh", readout="linear")
-    rnn = RNN(options, 7)
-    assert bptt_flops(rnn, 10) == 3 * (2 * 120 + 10 * 2 * 216 + 2 * 63)
-    assert bptt_flops(rnn, 10, through_time=False) == 10 * 2 * 216 + 3 * (2 * 120 + 2 * 216 + 2 * 63)
-    teacher = Teacher(options, 7)
+    rnn = RNN(options, SEVEN)
+    assert rolled(None, rnn, Sequential()) == 3 * (2 * 120 + 10 * 2 * 216 + 2 * 63)
+    assert rolled(None, rnn, Detached()) == 10 * 2 * 216 + 3 * (2 * 120 + 2 * 216 + 2 * 63)
+    teacher = Teacher(options, SEVEN)
     assert smt_flops(teacher, rnn, 10, frozen_teacher=True) == encoder_flops(teacher, 10) + 3 * 2 * (120 + 216)
 
 

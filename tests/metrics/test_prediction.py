@@ -7,17 +7,27 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from torch import Tensor
 
 from memtrain.metrics import Drift, Prediction
+from memtrain.networks import Categorical
 
 LOGITS = torch.tensor([[0.0, math.log(3.0)], [0.0, math.log(3.0)], [9.0, 0.0], [0.0, 0.0]])
-TARGETS = torch.tensor([1, 0, -100, -100])
+TARGETS = torch.tensor([1, 0, 0, 0])
+MASK = torch.tensor([True, True, False, False])
+
+
+def seen(rows: slice = slice(None)) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+    """What the head of two classes gives the metric for some of the rows."""
+    head = Categorical(2).head(1)
+    logits, targets, mask = LOGITS[rows], TARGETS[rows], MASK[rows]
+    return head.loss(logits, targets, mask), head.metrics(logits, targets, mask), mask
 
 
 def test_prediction_by_hand() -> None:
     """Two targets with probabilities 3/4 (right) and 1/4 (wrong)."""
     prediction = Prediction()
-    prediction.update(LOGITS, TARGETS)
+    prediction.update(*seen())
     values = prediction.compute()
     loss = (math.log(4 / 3) + math.log(4)) / 2
     assert values["loss"].item() == pytest.approx(loss)
@@ -28,22 +38,22 @@ def test_prediction_by_hand() -> None:
 def test_batches_weigh_by_their_valid_targets() -> None:
     """Batches of 1 and 1 valid targets and one of none; the mean of batch means would be NaN."""
     whole, parts = Prediction(), Prediction()
-    whole.update(LOGITS, TARGETS)
+    whole.update(*seen())
     for rows in (slice(0, 1), slice(1, 3), slice(3, 4)):
-        parts.update(LOGITS[rows], TARGETS[rows])
+        parts.update(*seen(rows))
     torch.testing.assert_close(parts.compute(), whole.compute())
 
 
 def test_no_target_at_all_has_no_value() -> None:
     prediction = Prediction()
-    prediction.update(LOGITS[2:], TARGETS[2:])
+    prediction.update(*seen(slice(2, None)))
     assert all(value.isnan() for value in prediction.compute().values())
 
 
 def test_a_forward_call_gives_the_batch_and_keeps_the_whole() -> None:
     prediction = Prediction()
-    assert prediction(LOGITS[:1], TARGETS[:1])["accuracy"].item() == 1.0
-    assert prediction(LOGITS[1:], TARGETS[1:])["accuracy"].item() == 0.0
+    assert prediction(*seen(slice(1)))["accuracy"].item() == 1.0
+    assert prediction(*seen(slice(1, None)))["accuracy"].item() == 0.0
     assert prediction.compute()["accuracy"].item() == 0.5
 
 
@@ -52,7 +62,7 @@ def _rank(rank: int, folder: str) -> None:
     dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
     rows = slice(0, 1) if rank == 0 else slice(1, 4)
     prediction, drift = Prediction(), Drift()
-    prediction.update(LOGITS[rows], TARGETS[rows])
+    prediction.update(*seen(rows))
     memories = torch.arange(4.0).view(4, 1, 1, 1)[rows]
     drift.update(torch.zeros_like(memories), memories)
     torch.save({**prediction.compute(), **drift.compute()}, f"{folder}/{rank}.pt")
@@ -63,7 +73,7 @@ def _rank(rank: int, folder: str) -> None:
 def test_two_ranks_with_uneven_batches_agree_with_one_process(tmp_path: Path) -> None:
     mp.spawn(_rank, (str(tmp_path),), nprocs=2)
     prediction, drift = Prediction(), Drift()
-    prediction.update(LOGITS, TARGETS)
+    prediction.update(*seen())
     memories = torch.arange(4.0).view(4, 1, 1, 1)
     drift.update(torch.zeros_like(memories), memories)
     expected = {**prediction.compute(), **drift.compute()}

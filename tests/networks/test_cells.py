@@ -1,10 +1,14 @@
 """All cells, by one table: memory space, fused rollout, gradients; gated cells by textbook equations."""
 
+import warnings
+
 import pytest
 import torch
 from torch import Tensor
 
 from memtrain.networks.cells import Cell, GRUCell, LSTMCell, MLPCell, TransformerCell
+from memtrain.networks.cells.base import refuse_taken_names
+from memtrain.networks.compiled import Compiled
 from memtrain.networks.options import primitive_factory
 
 
@@ -38,18 +42,34 @@ def test_the_rollout_equals_stepping_with_all_gradients(cell: Cell, start: Tenso
         torch.testing.assert_close(of_rolled, of_expected, rtol=1e-10, atol=1e-10)
 
 
-def test_a_step_that_is_taken_for_jacobians_is_the_same_step(cell: Cell, start: Tensor, embeddings: Tensor) -> None:
-    plain = cell.elementary_step(start, embeddings[:, 0])
-    torch.testing.assert_close(plain, cell.step(start, embeddings[:, 0]), rtol=1e-12, atol=1e-12)
+def test_update_of_a_projected_input_is_the_same_step_in_every_form(
+    cell: Cell, start: Tensor, embeddings: Tensor
+) -> None:
+    expected, projected = cell.step(start, embeddings[:, 0]), cell.project(embeddings[:, 0])
+    for after in (
+        cell.update(start, projected),
+        cell.prepared()(start, projected),
+        cell.elementary_update(start, projected),
+        cell.linearize(start, projected)[0],
+        cell.unroll(start, projected.unsqueeze(1))[:, 0],
+    ):
+        torch.testing.assert_close(after, expected, rtol=1e-12, atol=1e-12)
 
 
-def test_a_step_that_is_taken_for_jacobians_calls_no_recurrent_kernel(
+def test_the_jacobian_has_the_structure_that_the_cell_names(cell: Cell, start: Tensor, embeddings: Tensor) -> None:
+    _, jacobian = cell.linearize(start, cell.project(embeddings[:, 0]))
+    shapes = {"diagonal": (2, 3, 8), "blocks": (2, 12, 2, 2), "dense": (2, 1, 24, 24)}
+    assert jacobian.shape == shapes[cell.structure]
+    assert not jacobian.requires_grad
+
+
+def test_an_update_that_is_taken_for_jacobians_calls_no_recurrent_kernel(
     cell: Cell, start: Tensor, embeddings: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They have forward-mode derivatives on the CPU alone."""
     for kernel in (torch.nn.GRU, torch.nn.LSTMCell):
         monkeypatch.setattr(kernel, "forward", lambda *_: pytest.fail("a fused kernel"))
-    cell.elementary_step(start, embeddings[:, 0])
+    cell.elementary_update(start, cell.project(embeddings[:, 0]))
 
 
 def test_gradients_reach_memory_input_and_every_parameter(cell: Cell, start: Tensor, embeddings: Tensor) -> None:
@@ -154,6 +174,78 @@ def test_the_transformer_cell_equals_a_bidirectional_stack_over_memory_and_input
     torch.testing.assert_close(cell.step(memory, x), outputs[:, :2].tanh(), rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("name", ["project", "update", "memory", "step"])
+def test_a_layer_with_a_name_that_cell_uses_is_refused(name: str) -> None:
+    """Python would call the method in its place, or the other way round."""
+    cell = MLPCell(8, 2, "rms")
+    setattr(cell, name, torch.nn.Linear(8, 8))
+    with pytest.raises(ValueError, match=rf"MLPCell\.{name} is a layer, .* a name that Cell uses; rename it"):
+        refuse_taken_names(cell)
+
+
+# A Transformer cell through torch.compile
+
+
+def compiled_cell() -> TransformerCell:
+    return TransformerCell(8, 2, "rms", layers=1, heads=2, head_dimension=4, compile=True)
+
+
+def test_without_a_compiler_a_cell_warns_once_and_runs_uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> Tensor:
+        raise RuntimeError("no C++ compiler")
+
+    monkeypatch.setattr("memtrain.networks.compiled._compile", lambda _: fail)
+    cell, other = compiled_cell(), compiled_cell()
+    start, embeddings = torch.randn(3, 2, 8), torch.randn(3, 4, 8)
+    with pytest.warns(UserWarning, match=r"compile is true, but torch.compile failed \(no C\+\+ compiler\)"):
+        states = cell.rollout(start, embeddings)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cell.rollout(start, embeddings)
+    torch.testing.assert_close(states[:, 0], cell.step(start, embeddings[:, 0]))
+    with pytest.warns(UserWarning, match="torch.compile failed"):  # one cell's failure is not another's
+        other.rollout(start, embeddings)
+
+
+def test_an_error_of_the_compiled_function_itself_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: object) -> None:
+        raise RuntimeError("of its own")
+
+    monkeypatch.setattr("memtrain.networks.compiled._compile", lambda function: function)
+    with pytest.warns(UserWarning, match="torch.compile failed"), pytest.raises(RuntimeError, match="of its own"):
+        Compiled(broken)(1)
+
+
+def test_rollouts_without_gradient_and_single_steps_are_not_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("memtrain.networks.compiled._compile", lambda _: pytest.fail("compiled"))
+    cell = compiled_cell()
+    cell.step(torch.randn(3, 2, 8), torch.randn(3, 8))
+    with torch.no_grad():
+        cell.rollout(torch.randn(3, 2, 8), torch.randn(3, 4, 8))
+
+
+def test_compile_changes_no_name_of_a_weight() -> None:
+    plain = TransformerCell(8, 2, "rms", layers=1, heads=2, head_dimension=4)
+    assert compiled_cell().state_dict().keys() == plain.state_dict().keys()
+
+
+@pytest.mark.slow
+def test_the_compiled_rollout_equals_the_rollout_with_all_gradients() -> None:
+    cell, plain = compiled_cell().double(), TransformerCell(8, 2, "rms", layers=1, heads=2, head_dimension=4).double()
+    plain.load_state_dict(cell.state_dict())
+    start = torch.randn(3, 2, 8, dtype=torch.float64, requires_grad=True)
+    embeddings = torch.randn(3, 4, 8, dtype=torch.float64)
+    for _ in range(2):  # another rollout: the weights are prepared anew
+        found, expected = cell.rollout(start, embeddings), plain.rollout(start, embeddings)
+        assert cell.compiled.works
+        torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+        direction = torch.randn_like(expected)
+        of_found = torch.autograd.grad((found * direction).sum(), [start, *cell.parameters()])
+        of_expected = torch.autograd.grad((expected * direction).sum(), [start, *plain.parameters()])
+        for a, b in zip(of_found, of_expected, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
+
+
 def test_a_lambda_as_cell_cannot_be_recorded() -> None:
     with pytest.raises(ValueError, match=r"must be a subclass of memtrain\.networks\.cells\.Cell"):
-        primitive_factory(lambda width, tokens, kind: TransformerCell(width, tokens, kind))
+        primitive_factory("network.cell", lambda width, tokens, kind: TransformerCell(width, tokens, kind), Cell, 3)

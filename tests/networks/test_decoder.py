@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from memtrain.networks import NetworkOptions, Teacher
+from memtrain.networks import Interface, NetworkOptions, Teacher
 
 VOCABULARY, K, FUTURE = 6, 3, 5
 
@@ -13,7 +13,7 @@ def teacher(request: pytest.FixtureRequest) -> Teacher:
     options = NetworkOptions(
         width=16, memory_tokens=K, heads=2, head_dimension=8, decoder_layers=2, memory_attention=request.param
     )
-    return Teacher(options, VOCABULARY).double()
+    return Teacher(options, Interface.of_tokens(VOCABULARY)).double()
 
 
 def random_memory(*leading: int) -> torch.Tensor:
@@ -52,7 +52,7 @@ def test_memory_attention_decides_whether_earlier_memory_tokens_see_later_ones()
     seen = {}
     for kind in ("causal", "full"):
         options = NetworkOptions(width=16, memory_tokens=K, heads=2, head_dimension=8, memory_attention=kind)
-        decoder = Teacher(options, VOCABULARY).double().decoder
+        decoder = Teacher(options, Interface.of_tokens(VOCABULARY)).double().decoder
         memory = random_memory(1).requires_grad_()
         first = decoder(memory, wanted=torch.tensor([1 - K]))  # K - 1 positions before that of y_t
         (gradient,) = torch.autograd.grad(first.square().sum(), memory)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from memtrain.networks import NetworkOptions, Teacher
+from memtrain.networks import Interface, NetworkOptions, Teacher
 from memtrain.networks.teacher import ShortConvolution
 
 LENGTH, VOCABULARY = 11, 6
@@ -23,7 +23,7 @@ ENCODERS: dict[str, dict[str, Any]] = {
 
 
 def make_teacher(**options: Any) -> Teacher:
-    return Teacher(NetworkOptions(**SMALL, **options), VOCABULARY).double()
+    return Teacher(NetworkOptions(**SMALL, **options), Interface.of_tokens(VOCABULARY)).double()
 
 
 @pytest.fixture

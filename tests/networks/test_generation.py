@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from memtrain.networks import RNN, NetworkOptions
+from memtrain.networks import RNN, Interface, NetworkOptions
 from memtrain.networks.cells import Cell
 from memtrain.networks.generation import generate_tokens
 
@@ -19,10 +19,10 @@ class LastToken(Cell):
 def counting_rnn(odds: float) -> RNN:
     """After token n it gives n + 1 (mod 4) `odds` times the probability of each other token."""
     options = NetworkOptions(width=4, memory_tokens=1, cell=LastToken, readout="linear")
-    rnn = RNN(options, vocabulary_size=4)
+    rnn = RNN(options, Interface.of_tokens(4))
     with torch.no_grad():
         rnn.embedding.weight.copy_(torch.eye(4))
-        layer = rnn.readout.logits
+        layer = rnn.head
         assert isinstance(layer, nn.Linear)
         layer.weight.copy_(torch.eye(4).roll(1, 0) * torch.tensor(odds).log())
         layer.bias.zero_()

@@ -1,10 +1,10 @@
-"""Memory normalisation and the initial memory."""
+"""Memory normalization and the initial memory."""
 
 import pytest
 import torch
 
-from memtrain.networks import RNN, NetworkOptions, Teacher
-from memtrain.networks.memory import InitialMemory, normalize_memory
+from memtrain.networks import RNN, Interface, NetworkOptions, Teacher
+from memtrain.networks.memory import InitialMemory, MemorySpec, normalize_memory
 
 
 def test_rms_scales_each_token_by_hand() -> None:
@@ -24,7 +24,7 @@ def test_a_zero_token_stays_zero_and_has_a_finite_gradient() -> None:
 
 
 @pytest.mark.parametrize("kind", ["rms", "tanh"])
-def test_normalisation_stays_in_float32_under_bfloat16_autocast(kind: str) -> None:
+def test_normalization_stays_in_float32_under_bfloat16_autocast(kind: str) -> None:
     memory = torch.randn(5, 2, 64)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         normalized = normalize_memory(memory, kind)
@@ -37,7 +37,7 @@ def test_normalisation_stays_in_float32_under_bfloat16_autocast(kind: str) -> No
 
 def test_networks_hand_on_float32_memories_under_bfloat16_autocast() -> None:
     options = NetworkOptions(width=16, heads=2, head_dimension=8)
-    teacher, rnn = Teacher(options, 5), RNN(options, 5)
+    teacher, rnn = (network(options, Interface.of_tokens(5)) for network in (Teacher, RNN))
     inputs = torch.randint(5, (2, 6))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         memory = teacher.encode(inputs, torch.tensor([1, 5]))
@@ -48,12 +48,12 @@ def test_networks_hand_on_float32_memories_under_bfloat16_autocast() -> None:
 
 
 def test_learned_initial_tokens_are_distinct_and_of_unit_rms() -> None:
-    tokens = InitialMemory(4, 32, "rms", learned=True)(1, torch.zeros(()))[0]
+    tokens = InitialMemory(MemorySpec(32, 4, "rms"), learned=True)(1, torch.zeros(()))[0]
     torch.testing.assert_close(tokens.square().mean(-1), torch.ones(4))
     assert torch.pdist(tokens).min() > 1.0
 
 
 def test_zero_initial_memory_is_not_learned() -> None:
-    start = InitialMemory(4, 32, "rms", learned=False)
+    start = InitialMemory(MemorySpec(32, 4, "rms"), learned=False)
     assert list(start.parameters()) == []
     assert torch.equal(start(3, torch.zeros((), dtype=torch.float64)), torch.zeros(3, 4, 32, dtype=torch.float64))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from memtrain.networks import RNN, NetworkOptions
+from memtrain.networks import RNN, Interface, NetworkOptions
 from memtrain.networks.cells import ParaGRUCell, ParaLSTMCell, StructuredCell
 from memtrain.networks.generation import generate_tokens
 
@@ -81,9 +81,9 @@ def test_the_para_lstm_keeps_c_and_h_and_equals_the_equations(heads: int, memori
 def test_the_analytic_jacobian_is_autograds(para_cell: StructuredCell, memories: Tensor, inputs: Tensor) -> None:
     """Entry (i, j) of block u is d (number i of unit u) / d (number j of unit u), and there is nothing beside them."""
     projected = para_cell.project(inputs)
-    after, jacobian = para_cell.update_with_jacobian(memories, projected)
+    after, jacobian = para_cell.linearize(memories, projected)
     assert torch.equal(after, para_cell.update(memories, projected))
-    size, n = MEMORY_TOKENS * WIDTH, para_cell.components
+    size, n = MEMORY_TOKENS * WIDTH, {"diagonal": 1, "blocks": 2}[para_cell.structure]
     units = size // n
     for b, t in ((0, 0), (2, 4)):
         dense = torch.autograd.functional.jacobian(
@@ -101,7 +101,7 @@ def test_the_analytic_jacobian_is_autograds(para_cell: StructuredCell, memories:
 def test_the_jacobian_carries_no_gradient_but_the_update_does(
     para_cell: StructuredCell, memories: Tensor, inputs: Tensor
 ) -> None:
-    after, jacobian = para_cell.update_with_jacobian(memories.requires_grad_(), para_cell.project(inputs))
+    after, jacobian = para_cell.linearize(memories.requires_grad_(), para_cell.project(inputs))
     assert not jacobian.requires_grad
     assert after.requires_grad
 
@@ -148,7 +148,7 @@ def test_a_para_lstm_of_odd_size_is_refused() -> None:
 @pytest.mark.parametrize("kind", [ParaGRUCell, ParaLSTMCell])
 def test_an_rnn_of_them_streams_and_generates(kind: type[StructuredCell]) -> None:
     options = NetworkOptions(width=8, memory_tokens=2, memory_normalization="tanh", readout="linear", cell=kind)
-    rnn = RNN(options, vocabulary_size=5)
+    rnn = RNN(options, Interface.of_tokens(5))
     prompt = torch.tensor([[1, 2, 3], [4, 0, 1]])
     memories = rnn.cell.rollout(rnn.initial_memory(2), rnn.embed(prompt))
     memory = None

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import torch
 
-from memtrain.networks import RNN, NetworkOptions
+from memtrain.networks import RNN, Interface, NetworkOptions
 from memtrain.networks.cells import GRUCell, LSTMCell, MLPCell, TransformerCell
-from memtrain.trajectory import sequential
+from memtrain.networks.rollout import rollout
 
 CELLS: dict[str, dict[str, Any]] = {
     "transformer": {"cell": partial(TransformerCell, heads=2, head_dimension=4)},
@@ -19,14 +19,16 @@ CELLS: dict[str, dict[str, Any]] = {
 
 
 def make_rnn(**options: Any) -> RNN:
-    return RNN(NetworkOptions(width=8, memory_tokens=2, heads=2, head_dimension=4, **options), 5).double()
+    return RNN(
+        NetworkOptions(width=8, memory_tokens=2, heads=2, head_dimension=4, **options), Interface.of_tokens(5)
+    ).double()
 
 
 @pytest.mark.parametrize("options", CELLS.values(), ids=CELLS)
 def test_streaming_token_by_token_equals_the_rollout(options: dict[str, Any]) -> None:
     rnn = make_rnn(**options)
     inputs = torch.randint(5, (3, 6))
-    states = sequential(rnn.cell, rnn.initial_memory(3), rnn.embed(inputs)).states
+    states = rollout(rnn.cell, rnn.initial_memory(3), rnn.embed(inputs))
     memory = None
     for t in range(6):
         logits, memory = rnn.stream(inputs[:, t], memory)
@@ -37,7 +39,7 @@ def test_streaming_token_by_token_equals_the_rollout(options: dict[str, Any]) ->
 @pytest.mark.parametrize("options", CELLS.values(), ids=CELLS)
 def test_gradients_reach_every_parameter_of_the_rnn(options: dict[str, Any]) -> None:
     rnn = make_rnn(**options)
-    states = sequential(rnn.cell, rnn.initial_memory(3), rnn.embed(torch.randint(5, (3, 6)))).states
+    states = rollout(rnn.cell, rnn.initial_memory(3), rnn.embed(torch.randint(5, (3, 6))))
     logits = rnn.read(states)
     (logits * torch.randn_like(logits)).sum().backward()
     for name, parameter in rnn.named_parameters():
@@ -56,7 +58,7 @@ def test_leading_sizes_are_one_batch_for_a_step() -> None:
 def test_the_linear_readout_sees_the_whole_memory() -> None:
     rnn = make_rnn(readout="linear")
     memory = torch.randn(3, 2, 8).double()
-    layer = rnn.readout.logits
+    layer = rnn.head
     torch.testing.assert_close(rnn.read(memory), memory.view(3, 16) @ layer.weight.T + layer.bias)
 
 

@@ -7,7 +7,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks.parity import carry_stack
-from memtrain.networks.transformer import FEW_TOKENS, Rotary, Transformer, attend_few, attention, rotate
+from memtrain.networks.attention import FEW_TOKENS, attend_few, attention
+from memtrain.networks.rotary import Rotary, rotate
+from memtrain.networks.transformer import Transformer
 
 WIDTH, LAYERS, HEADS = 24, 3, 2
 
@@ -159,5 +161,5 @@ def test_more_samples_than_a_kernel_takes_go_through_it_in_parts(
     if mask is not None:
         mask |= torch.eye(6, dtype=torch.bool)
     whole = attention(q, k, v, mask, causal=mask is None)
-    monkeypatch.setattr("memtrain.networks.transformer.MOST_SAMPLES", 3)
+    monkeypatch.setattr("memtrain.networks.attention.MOST_SAMPLES", 3)
     torch.testing.assert_close(attention(q, k, v, mask, causal=mask is None), whole, rtol=0, atol=1e-14)

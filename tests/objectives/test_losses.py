@@ -12,22 +12,24 @@ from memtrain.objectives import cross_entropy, memory_error, uniformity
 def test_cross_entropy_by_hand() -> None:
     """Odds of 1 : 3 for class 1 give -ln(3/4); no target gives 0; equal logits of four classes give ln 4."""
     logits = torch.tensor([[[0.0, math.log(3.0), -torch.inf, -torch.inf], [5.0, 1.0, 2.0, 3.0], [7.0] * 4]])
-    losses = cross_entropy(logits, torch.tensor([[1, -100, 2]]))
+    losses = cross_entropy(logits, torch.tensor([[1, 0, 2]]), torch.tensor([[True, False, True]]))
     torch.testing.assert_close(losses, torch.tensor([[math.log(4 / 3), 0.0, math.log(4)]]))
 
 
 def test_a_missing_target_sends_no_gradient() -> None:
     logits = torch.randn(2, 3, 5, requires_grad=True)
-    cross_entropy(logits, torch.tensor([[1, -100, 2], [-100, -100, 0]])).sum().backward()
+    mask = torch.tensor([[True, False, True], [False, False, True]])
+    cross_entropy(logits, torch.tensor([[1, 3, 2], [4, 4, 0]]), mask).sum().backward()
     assert logits.grad is not None
-    assert (logits.grad.norm(dim=-1) > 0).tolist() == [[True, False, True], [False, False, True]]
+    assert (logits.grad.norm(dim=-1) > 0).tolist() == mask.tolist()
 
 
 def test_cross_entropy_is_float32_of_bfloat16_logits() -> None:
     logits = torch.randn(4, 100).bfloat16()
-    losses = cross_entropy(logits, torch.arange(4))
+    targets, mask = torch.arange(4), torch.ones(4, dtype=torch.bool)
+    losses = cross_entropy(logits, targets, mask)
     assert losses.dtype == torch.float32
-    torch.testing.assert_close(losses, cross_entropy(logits.float(), torch.arange(4)))
+    torch.testing.assert_close(losses, cross_entropy(logits.float(), targets, mask))
 
 
 def test_memory_error_by_hand() -> None:

@@ -6,11 +6,12 @@ import pytest
 import torch
 from lightning import seed_everything
 from lightning.pytorch.callbacks import Callback
-from tiny import NETWORK, VOCABULARY, Batches
+from tiny import INTERFACE, NETWORK, Batches
 
 from memtrain.networks import NetworkOptions
 from memtrain.networks.cells import GRUCell, LSTMCell, MLPCell, ParaGRUCell, ParaLSTMCell
 from memtrain.training import BPTTModule, DMTModule, SMTModule, TeacherModule
+from memtrain.trajectory import Detached, Newton, Picard, Sequential, Windows
 
 SIZES = {"width": 8, "memory_tokens": 2, "heads": 2, "head_dimension": 4}
 RMS, TANH = (partial(NetworkOptions, **SIZES, memory_normalization=kind) for kind in ("rms", "tanh"))
@@ -19,19 +20,19 @@ STAGES = {
     "teacher, bidirectional": (TeacherModule, {"network": RMS(attention="bidirectional")}),
     "smt": (SMTModule, {"timesteps_per_sequence": None, "uniformity_weight": 1.0}),
     "smt, frozen teacher": (SMTModule, {"freeze_teacher": True}),
-    "dmt": (DMTModule, {}),
-    "dmt, detached": (DMTModule, {"gradient": "detached"}),
-    "dmt, windows": (DMTModule, {"start": "teacher", "rollout_length": 3}),
-    "dmt, picard": (DMTModule, {"trajectory": "picard", "sweeps": 2}),
-    "dmt, picard detached": (DMTModule, {"trajectory": "picard", "gradient": "detached", "sweeps": 2}),
+    "dmt": (DMTModule, {"windows": Windows()}),
+    "dmt, detached": (DMTModule, {"windows": Windows(), "trajectory": Detached()}),
+    "dmt, windows": (DMTModule, {"windows": Windows(starts=4, length=3)}),
+    "dmt, picard": (DMTModule, {"windows": Windows(), "trajectory": Picard(2)}),
+    "dmt, picard detached": (DMTModule, {"windows": Windows(), "trajectory": Detached(Picard(2))}),
     "bptt": (BPTTModule, {}),
-    "bptt, truncated": (BPTTModule, {"truncation": 3}),
+    "bptt, truncated": (BPTTModule, {"trajectory": Sequential(truncation=3)}),
     "bptt, mlp": (BPTTModule, {"network": RMS(cell=MLPCell)}),
     "bptt, gru": (BPTTModule, {"network": TANH(cell=GRUCell, readout="linear")}),
     "bptt, lstm": (BPTTModule, {"network": TANH(cell=LSTMCell)}),
     "bptt, para_gru": (BPTTModule, {"network": TANH(cell=ParaGRUCell)}),
     "bptt, para_lstm": (BPTTModule, {"network": TANH(cell=ParaLSTMCell)}),
-    "bptt, newton": (BPTTModule, {"network": TANH(cell=ParaLSTMCell), "trajectory": "newton"}),
+    "bptt, newton": (BPTTModule, {"network": TANH(cell=ParaLSTMCell), "trajectory": Newton()}),
 }
 
 
@@ -66,14 +67,14 @@ class Observed(Callback):
 def test_gradients_point_where_those_of_float32_do_and_memories_stay_float32(stage, train, make_trainer):
     module_class, options = STAGES[stage]
     if "network" not in options:
-        source = SMTModule(vocabulary_size=VOCABULARY, network=NETWORK)
+        source = SMTModule(interface=INTERFACE, network=NETWORK)
         options = options | {"init_from": str(train(source, "source", max_steps=1))}
     observed = {}
     for precision in ("32-true", "bf16-mixed"):
         seed_everything(0, verbose=False)
         observed[precision] = Observed()
         trainer = make_trainer(1, [observed[precision]], precision=precision)
-        trainer.fit(module_class(vocabulary_size=VOCABULARY, **options), datamodule=Batches())
+        trainer.fit(module_class(interface=INTERFACE, **options), datamodule=Batches())
     exact, rounded = (observed[precision].gradients for precision in ("32-true", "bf16-mixed"))
     assert exact
     for name, gradient in exact.items():
@@ -85,7 +86,7 @@ def test_gradients_point_where_those_of_float32_do_and_memories_stay_float32(sta
 @pytest.mark.parametrize("micro_batches", [1, 3])
 def test_autocast_is_off_in_every_backward_pass(micro_batches, make_trainer):
     """What is computed in float32 on purpose is differentiated in float32, in micro-batches too."""
-    module = TeacherModule(vocabulary_size=VOCABULARY, network=NETWORK, micro_batches=micro_batches)
+    module = TeacherModule(interface=INTERFACE, network=NETWORK, micro_batches=micro_batches)
     found = []
     module.teacher.embedding.weight.register_hook(lambda _: found.append(torch.is_autocast_enabled("cpu")))
     make_trainer(1, precision="bf16-mixed").fit(module, datamodule=Batches())

@@ -1,5 +1,6 @@
 """A loss or gradient that is not finite stops the run, on all ranks, before it reaches a weight."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,14 +12,18 @@ from lightning.pytorch.plugins.precision import MixedPrecision
 from memtrain.checkpoints import load_checkpoint
 from memtrain.cli import main
 from memtrain.data import Retrieval
-from memtrain.networks import NetworkOptions
+from memtrain.divergence import SMALLEST_SCALE, Diverged
+from memtrain.networks import Interface, NetworkOptions
 from memtrain.spans import spans
 from memtrain.training import BPTTModule
-from memtrain.training.base import SMALLEST_SCALE
-from memtrain.training.divergence import Diverged
 
 CONF = Path(__file__).parents[1] / "conf"
 NETWORK = NetworkOptions(width=8, memory_tokens=2, heads=2, head_dimension=4)
+
+
+def changed(outcome, term):
+    """The outcome with another loss."""
+    return replace(outcome, terms={"readout": term})
 
 
 class Fragile(BPTTModule):
@@ -26,25 +31,26 @@ class Fragile(BPTTModule):
 
     bad_sample = 9
 
-    def losses(self, batch):
-        terms = super().losses(batch)
-        return {"readout": terms["readout"] * (torch.nan if (batch.index == self.bad_sample).any() else 1.0)}
+    def losses(self, step):
+        outcome = super().losses(step)
+        bad = (step.batch.index == self.bad_sample).any()
+        return changed(outcome, outcome.terms["readout"] * (torch.nan if bad else 1.0))
 
 
 class Explosive(BPTTModule):
     """Its loss is finite in step 2, its gradient is not."""
 
-    def losses(self, batch):
-        zero = self.rnn.embedding.weight.sum() * 0.0
-        return {"readout": super().losses(batch)["readout"] + (zero.sqrt() if self.global_step == 2 else 0.0)}
+    def losses(self, step):
+        outcome, zero = super().losses(step), self.rnn.embedding.weight.sum() * 0.0
+        return changed(outcome, outcome.terms["readout"] + (zero.sqrt() if step.number == 2 else 0.0))
 
 
 class Endless(BPTTModule):
     """Its loss is finite, its gradient is not from step 2 on."""
 
-    def losses(self, batch):
-        zero = self.rnn.embedding.weight.sum() * 0.0
-        return {"readout": super().losses(batch)["readout"] + (zero.sqrt() if self.global_step >= 2 else 0.0)}
+    def losses(self, step):
+        outcome, zero = super().losses(step), self.rnn.embedding.weight.sum() * 0.0
+        return changed(outcome, outcome.terms["readout"] + (zero.sqrt() if step.number >= 2 else 0.0))
 
 
 class Weights(Callback):
@@ -57,9 +63,9 @@ class Weights(Callback):
 class Witness(Fragile):
     """Writes down with which sentence each rank stops; the first to end would have the other one killed."""
 
-    def configure_gradient_clipping(self, optimizer, *args, **kwargs):
+    def training_step(self, batch, batch_idx):
         try:
-            super().configure_gradient_clipping(optimizer, *args, **kwargs)
+            super().training_step(batch, batch_idx)
         except Diverged as error:
             Path(self.trainer.default_root_dir, f"{self.global_rank}.txt").write_text(str(error))
             self.trainer.strategy.barrier()
@@ -68,8 +74,8 @@ class Witness(Fragile):
 
 def fit(module_class, trainer, batch_size=4):
     seed_everything(0, verbose=False)
-    module = module_class(vocabulary_size=9, network=NETWORK)
-    with pytest.raises(Exception, match="After 2 optimiser steps") as stopped:
+    module = module_class(interface=Interface.of_tokens(9), network=NETWORK)
+    with pytest.raises(Exception, match="After 2 optimizer steps") as stopped:
         trainer.fit(module, datamodule=Retrieval(length=8, batch_size=batch_size))
     return module, stopped.value
 
@@ -77,8 +83,8 @@ def fit(module_class, trainer, batch_size=4):
 @pytest.mark.parametrize(
     ("module_class", "sentence"),
     [
-        (Fragile, "After 2 optimiser steps, on samples 8-11, the loss is nan, the norm of the rnn's gradient nan: "),
-        (Explosive, "After 2 optimiser steps, on samples 8-11, the loss is 2."),
+        (Fragile, "After 2 optimizer steps, on samples 8-11, the loss is nan, the norm of the rnn's gradient nan: "),
+        (Explosive, "After 2 optimizer steps, on samples 8-11, the loss is 2."),
     ],
 )
 def test_the_step_is_not_taken_and_the_samples_are_named(module_class, sentence, make_trainer):
@@ -101,8 +107,10 @@ def test_a_gradient_that_no_scale_of_float16_makes_finite_stops_too(make_trainer
     scaler = torch.amp.GradScaler("cpu", init_scale=6 * SMALLEST_SCALE)
     trainer = make_trainer(20, plugins=[MixedPrecision("16-mixed", "cpu", scaler)], limit_val_batches=0)
     seed_everything(0, verbose=False)
-    with pytest.raises(Diverged, match=r"After 5 optimiser steps, .* gradient nan"):
-        trainer.fit(Endless(vocabulary_size=9, network=NETWORK), datamodule=Retrieval(length=8, batch_size=4))
+    with pytest.raises(Diverged, match=r"After 5 optimizer steps, .* gradient nan"):
+        trainer.fit(
+            Endless(interface=Interface.of_tokens(9), network=NETWORK), datamodule=Retrieval(length=8, batch_size=4)
+        )
     assert scaler.get_scale() == pytest.approx(0.75 * SMALLEST_SCALE)  # from step 2 on three were skipped
 
 
@@ -111,7 +119,7 @@ def test_all_ranks_stop_and_name_the_samples_of_the_rank_whose_loss_it_is(make_t
     fit(Witness, make_trainer(5, limit_val_batches=0, devices=2, strategy="ddp_fork"), batch_size=2)
     for rank in (0, 1):
         message = (tmp_path / f"{rank}.txt").read_text()
-        assert message.startswith("After 2 optimiser steps, on samples 9, 11, the loss is nan")
+        assert message.startswith("After 2 optimizer steps, on samples 9, 11, the loss is nan")
 
 
 def test_the_command_ends_with_one_sentence_and_the_last_good_checkpoint(tmp_path, capsys):
@@ -120,7 +128,7 @@ def test_the_command_ends_with_one_sentence_and_the_last_good_checkpoint(tmp_pat
     assert main(["fit", *files, *more]) == 1
     said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("memtrain: ")]
     assert len(said) == 1
-    assert "After 2 optimiser steps, on samples 8-11, the loss is nan" in said[0]
+    assert "After 2 optimizer steps, on samples 8-11, the loss is nan" in said[0]
     checkpoint = load_checkpoint(tmp_path / "checkpoints" / "last.ckpt")
     assert checkpoint["global_step"] == checkpoint["memtrain"]["counters"]["steps"] == 2
     assert all(value.isfinite().all() for value in checkpoint["state_dict"].values())

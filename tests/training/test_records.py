@@ -4,15 +4,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from lightning.pytorch.callbacks import ModelCheckpoint
 
-from memtrain.fit import records
-from memtrain.fit.records import MetricsTable
+from memtrain.fit import table as module
+from memtrain.fit.table import MetricsTable
 
 
 def test_the_table_is_not_written_whole_at_each_logged_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr(records, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now))
     table, lines = MetricsTable(tmp_path), []
     for step in range(4):
         table.log_metrics({"loss": 0.5} if step else {"accuracy": 0.25}, step)
@@ -31,7 +30,7 @@ def test_the_row_of_a_checkpoint_is_in_the_table_that_a_killed_run_leaves(tmp_pa
     table = MetricsTable(tmp_path)
     table.log_metrics({"loss": 0.5}, 0)
     table.save()
-    table.after_save_checkpoint(ModelCheckpoint())
+    table.cover_checkpoint()
     table.log_metrics({"loss": 0.25}, 1)
     table.save()  # and killed here
     assert (tmp_path / "metrics.csv").read_text() == "step,loss\n0,0.5\n1,0.25\n"

@@ -21,7 +21,7 @@ from memtrain.data import Retrieval, SequenceDataModule, StringCopy
 from memtrain.networks import NetworkOptions
 from memtrain.networks.cells import GRUCell, LSTMCell, ParaGRUCell, ParaLSTMCell, TransformerCell
 from memtrain.training import BPTTModule, DMTModule, MemoryModule, SMTModule, TeacherModule
-from memtrain.trajectory import NewtonOptions
+from memtrain.trajectory import Detached, Newton, Picard, Sequential, Windows
 
 RECORD = Path(__file__).with_name("sameness.json")
 STEPS = 20
@@ -40,8 +40,9 @@ CELLS: dict[str, NetworkOptions] = {
 }
 COMMON: dict[str, Any] = {"learning_rate": 3e-3, "warmup_steps": 5}
 SMT: dict[str, Any] = {"timesteps_per_sequence": 3, "timestep_sampling": "targets"}
-GROWING: dict[str, Any] = {"start": "teacher", "starts": 3, "rollout_length": [2, 4]}
-EXACT = NewtonOptions(tolerance=1e-12)
+WHOLE: dict[str, Any] = {"windows": Windows()}
+GROWING: dict[str, Any] = {"windows": Windows(starts=3, length=[2, 4])}
+EXACT = Newton(tolerance=1e-12)
 EVERY = ("transformer", "gru", "lstm", "para_gru", "para_lstm")
 
 ALONE: dict[str, tuple[tuple[str, ...], type[MemoryModule], dict[str, Any]]] = {
@@ -51,30 +52,34 @@ ALONE: dict[str, tuple[tuple[str, ...], type[MemoryModule], dict[str, Any]]] = {
     "smt in micro-batches": (("gru",), SMTModule, SMT | {"micro_batches": 2}),
     "smt detached, over memories": (("gru",), SMTModule, SMT | {"detach": "both", "uniformity_over": "memories"}),
     "bptt": (EVERY, BPTTModule, {"schedule": "cosine"}),
-    "bptt autograd": (("gru", "para_gru"), BPTTModule, {"adjoint": "autograd"}),
-    "bptt scan": (("gru",), BPTTModule, {"adjoint": "scan"}),
-    "bptt truncated": (("transformer", "gru"), BPTTModule, {"truncation": 5}),
-    "bptt newton": (("gru", "para_gru", "para_lstm"), BPTTModule, {"trajectory": "newton", "newton": EXACT}),
-    "bptt in micro-batches": (("gru",), BPTTModule, {"micro_batches": 4, "label_stride": 2}),
+    "bptt autograd": (("gru", "para_gru"), BPTTModule, {"trajectory": Sequential(adjoint="autograd")}),
+    "bptt scan": (("gru",), BPTTModule, {"trajectory": Sequential(adjoint="scan")}),
+    "bptt truncated": (("transformer", "gru"), BPTTModule, {"trajectory": Sequential(truncation=5)}),
+    "bptt newton": (("gru", "para_gru", "para_lstm"), BPTTModule, {"trajectory": EXACT}),
+    "bptt in micro-batches": (("gru",), BPTTModule, {"micro_batches": 4, "windows": Windows(label_stride=2)}),
 }
 """What starts from nothing: its cells, module and options."""
 
 AFTER_SMT: dict[str, tuple[tuple[str, ...], type[MemoryModule], dict[str, Any]]] = {
     "smt frozen": (("transformer", "gru"), SMTModule, SMT | {"freeze_teacher": True}),
-    "dmt": (EVERY, DMTModule, {"schedule": "cosine"}),
+    "dmt": (EVERY, DMTModule, WHOLE | {"schedule": "cosine"}),
     "dmt windows": (EVERY, DMTModule, GROWING),
-    "dmt windows, every second step": (("gru",), DMTModule, GROWING | {"label_stride": 2, "micro_batches": 2}),
-    "dmt detached": (EVERY, DMTModule, {"gradient": "detached"}),
-    "dmt detached windows": (("transformer", "gru"), DMTModule, GROWING | {"gradient": "detached"}),
-    "dmt picard 0": (("transformer", "gru"), DMTModule, {"trajectory": "picard", "sweeps": 0, "gradient": "detached"}),
-    "dmt picard 3": (("transformer", "gru"), DMTModule, {"trajectory": "picard", "sweeps": 3, "gradient": "detached"}),
-    "dmt picard through time": (("transformer",), DMTModule, {"trajectory": "picard", "sweeps": 3}),
-    "dmt newton": (("gru", "para_gru"), DMTModule, {"trajectory": "newton", "newton": EXACT}),
-    "dmt newton detached": (("gru",), DMTModule, {"trajectory": "newton", "newton": EXACT, "gradient": "detached"}),
+    "dmt windows, every second step": (
+        ("gru",),
+        DMTModule,
+        {"windows": Windows(starts=3, length=[2, 4], label_stride=2), "micro_batches": 2},
+    ),
+    "dmt detached": (EVERY, DMTModule, WHOLE | {"trajectory": Detached()}),
+    "dmt detached windows": (("transformer", "gru"), DMTModule, GROWING | {"trajectory": Detached()}),
+    "dmt picard 0": (("transformer", "gru"), DMTModule, WHOLE | {"trajectory": Detached(Picard(sweeps=0))}),
+    "dmt picard 3": (("transformer", "gru"), DMTModule, WHOLE | {"trajectory": Detached(Picard(sweeps=3))}),
+    "dmt picard through time": (("transformer",), DMTModule, WHOLE | {"trajectory": Picard(sweeps=3)}),
+    "dmt newton": (("gru", "para_gru"), DMTModule, WHOLE | {"trajectory": EXACT}),
+    "dmt newton detached": (("gru",), DMTModule, WHOLE | {"trajectory": Detached(EXACT)}),
     "dmt newton forced": (
         ("para_gru",),
         DMTModule,
-        {"trajectory": "newton", "newton": EXACT, "teacher_forcing": [1.0, 0.0]},
+        WHOLE | {"trajectory": Newton(tolerance=1e-12, teacher_forcing=[1.0, 0.0])},
     ),
     "bptt finetuning": (EVERY, BPTTModule, {}),
     "bptt from the teacher's memories": (("gru",), BPTTModule, GROWING),
@@ -137,7 +142,7 @@ def fit(
     """Train a stage for `STEPS` steps."""
     seed_everything(3, verbose=False)
     start = {"init_from": str(source)} if source else {}
-    stage = module(vocabulary_size=data.vocabulary_size, network=CELLS[cell], seed=3, **{**COMMON, **options}, **start)
+    stage = module(interface=data.interface(), network=CELLS[cell], seed=3, **{**COMMON, **options}, **start)
     trainer = Trainer(
         max_steps=STEPS,
         precision="64-true",

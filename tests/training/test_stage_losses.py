@@ -2,12 +2,13 @@
 
 import pytest
 import torch
-from tiny import NETWORK, VOCABULARY
+from tiny import INTERFACE, NETWORK
 from torch.nn import functional as F
 
-from memtrain.batch import IGNORE_INDEX, SequenceBatch
+from memtrain.batch import SequenceBatch
 from memtrain.training import BPTTModule, DMTModule, SMTModule, TeacherModule
-from memtrain.training.rollout import entry_at
+from memtrain.training.step import Step
+from memtrain.trajectory import Detached, Picard, Sequential, Windows
 
 
 @pytest.fixture(autouse=True)
@@ -19,13 +20,11 @@ def _double_precision():
 
 
 def smt(**options) -> SMTModule:
-    return SMTModule(vocabulary_size=VOCABULARY, network=NETWORK, **options)
+    return SMTModule(interface=INTERFACE, network=NETWORK, **options)
 
 
-def dmt(make_trainer, **options) -> DMTModule:
-    module = DMTModule(vocabulary_size=VOCABULARY, network=NETWORK, **options)
-    module.trainer = make_trainer()
-    return module
+def dmt(**options) -> DMTModule:
+    return DMTModule(interface=INTERFACE, network=NETWORK, **{"windows": Windows()} | options)
 
 
 def naive_rollout(rnn, batch: SequenceBatch, memory: torch.Tensor, first: int, last: int) -> list[torch.Tensor]:
@@ -39,17 +38,17 @@ def naive_rollout(rnn, batch: SequenceBatch, memory: torch.Tensor, first: int, l
 
 def test_decoding_loss_is_the_mean_over_all_valid_targets_of_all_futures(batch):
     module = smt(timesteps_per_sequence=3, uniformity_weight=0.0)
-    timesteps = module.draw_timesteps(batch)
+    timesteps = module.draw_timesteps(Step.alone(batch))
     losses = []
     for t in timesteps.tolist():
         memory = module.teacher.encode(batch.inputs[:, : t + 1], torch.tensor([t]))
         logits = module.teacher.decode(memory, batch.inputs[:, None, t + 1 :])[:, 0]
         for sample, targets in enumerate(batch.targets[:, t:]):
             for position, target in enumerate(targets):
-                if target != IGNORE_INDEX:
+                if batch.mask[sample, t + position]:
                     losses.append(F.cross_entropy(logits[sample, position], target))
     assert len(losses) > 5
-    torch.testing.assert_close(module.losses(batch)["decoding"], torch.stack(losses).mean())
+    torch.testing.assert_close(module.losses(Step.alone(batch)).terms["decoding"], torch.stack(losses).mean())
 
 
 @pytest.mark.parametrize("future_length", [1, 2, 50])
@@ -60,15 +59,15 @@ def test_future_length_limits_the_targets_of_a_memory(batch, future_length):
         memory = module.teacher.encode(batch.inputs, torch.tensor([t]))
         logits = module.teacher.decode(memory, batch.inputs[:, None, t + 1 :])[:, 0, :future_length]
         targets = batch.targets[:, t : t + future_length]
-        valid = targets != IGNORE_INDEX
+        valid = batch.mask[:, t : t + future_length]
         losses += F.cross_entropy(logits[valid], targets[valid], reduction="none").tolist()
     expected = torch.tensor(losses).mean()
-    torch.testing.assert_close(module.losses(batch)["decoding"], expected)
+    torch.testing.assert_close(module.losses(Step.alone(batch)).terms["decoding"], expected)
 
 
 def test_dynamics_and_initial_losses_are_the_weighted_errors_of_single_steps(batch):
     module = smt(timesteps_per_sequence=4, dynamics_weight=0.5)
-    timesteps = module.draw_timesteps(batch).tolist()
+    timesteps = module.draw_timesteps(Step.alone(batch)).tolist()
     errors = []
     for t in timesteps:
         if t < batch.inputs.shape[1] - 1:
@@ -77,7 +76,7 @@ def test_dynamics_and_initial_losses_are_the_weighted_errors_of_single_steps(bat
             errors.append(F.mse_loss(after, memories[:, 1]))
     first = naive_rollout(module.rnn, batch, module.rnn.initial_memory(3), 0, 0)[0]
     initial = F.mse_loss(first, module.teacher.encode(batch.inputs, torch.tensor([0]))[:, 0])
-    terms = module.losses(batch)
+    terms = module.losses(Step.alone(batch)).terms
     torch.testing.assert_close(terms["dynamics"], 0.5 * torch.stack(errors).mean())
     torch.testing.assert_close(terms["initial"], 0.5 * initial)
 
@@ -85,7 +84,7 @@ def test_dynamics_and_initial_losses_are_the_weighted_errors_of_single_steps(bat
 @pytest.mark.parametrize(("detach", "trained"), [("none", True), ("target", True), ("both", False)])
 def test_detach_decides_whether_the_dynamics_loss_trains_the_teacher(batch, detach, trained):
     module = smt(detach=detach)
-    module.losses(batch)["dynamics"].backward()
+    module.losses(Step.alone(batch)).terms["dynamics"].backward()
     assert (module.teacher.encoder.registers.grad is not None) is trained
     assert module.rnn.embedding.weight.grad is not None
 
@@ -93,29 +92,29 @@ def test_detach_decides_whether_the_dynamics_loss_trains_the_teacher(batch, deta
 def test_the_last_timestep_has_a_decoding_loss_but_no_next_memory(batch):
     module = smt(timestep_sampling="targets")
     module.timesteps_per_sequence = 1  # as an option it is refused, for nothing else would be trained
-    only_last = batch._replace(targets=batch.targets.index_fill(1, torch.arange(6), IGNORE_INDEX))
-    terms = module.losses(only_last)
-    assert module.draw_timesteps(only_last).tolist() == [6]
+    only_last = batch._replace(mask=batch.mask.index_fill(1, torch.arange(6), False))
+    terms = module.losses(Step.alone(only_last)).terms
+    assert module.draw_timesteps(Step.alone(only_last)).tolist() == [6]
     assert terms["decoding"] > 0
     assert terms["dynamics"] == 0
 
 
-@pytest.mark.parametrize("gradient", ["through_time", "detached"])
-def test_imitation_loss_is_the_drift_of_the_rollout_from_the_initial_memory(batch, make_trainer, gradient):
-    module = dmt(make_trainer, gradient=gradient)
+@pytest.mark.parametrize("trajectory", [Sequential(), Detached()])
+def test_imitation_loss_is_the_drift_of_the_rollout_from_the_initial_memory(batch, trajectory):
+    module = dmt(trajectory=trajectory)
     states = naive_rollout(module.rnn, batch, module.rnn.initial_memory(3), 0, 6)
     memories = module.teacher.encode(batch.inputs, torch.arange(7))
     expected = torch.stack([F.mse_loss(state, memories[:, t]) for t, state in enumerate(states)]).mean()
-    terms = module.losses(batch)
+    terms = module.losses(Step.alone(batch)).terms
     torch.testing.assert_close(terms["imitation"], 10 * expected)
-    valid = batch.targets != IGNORE_INDEX
+    valid = batch.mask
     readout = F.cross_entropy(module.rnn.read(torch.stack(states, dim=1))[valid], batch.targets[valid])
     torch.testing.assert_close(terms["readout"], readout)
 
 
-def test_windows_start_at_the_teachers_memories_and_one_at_the_initial_memory(batch, make_trainer):
-    module = dmt(make_trainer, start="teacher", starts=3, rollout_length=2)
-    rollout = module.roll(batch)
+def test_windows_start_at_the_teachers_memories_and_one_at_the_initial_memory(batch):
+    module = dmt(windows=Windows(starts=3, length=2))
+    rollout = module.roll(Step.alone(batch))
     starts = rollout.timesteps.view(3, 2)[:, 0].tolist()
     assert starts[0] == 0
     assert len(set(starts)) == 3
@@ -129,9 +128,9 @@ def test_windows_start_at_the_teachers_memories_and_one_at_the_initial_memory(ba
         torch.testing.assert_close(rollout.states[:, 2 * window : 2 * window + 2], torch.stack(expected, dim=1))
 
 
-def test_detached_gradients_are_those_of_single_steps_from_the_rollouts_own_memories(batch, make_trainer):
-    module = dmt(make_trainer, gradient="detached", label_stride=2)
-    module.losses(batch)["imitation"].backward()
+def test_detached_gradients_are_those_of_single_steps_from_the_rollouts_own_memories(batch):
+    module = dmt(trajectory=Detached(), windows=Windows(label_stride=2))
+    module.losses(Step.alone(batch)).terms["imitation"].backward()
     got = {name: p.grad.clone() for name, p in module.rnn.cell.named_parameters()}
     module.zero_grad()
     memories = module.teacher.encode(batch.inputs, torch.arange(7)).detach()
@@ -145,54 +144,39 @@ def test_detached_gradients_are_those_of_single_steps_from_the_rollouts_own_memo
         torch.testing.assert_close(got[name], p.grad)
 
 
-def test_picard_without_sweeps_is_one_step_training_on_the_frozen_teacher(batch, make_trainer):
-    module = dmt(make_trainer, trajectory="picard", gradient="detached", sweeps=0)
+def test_picard_without_sweeps_is_one_step_training_on_the_frozen_teacher(batch):
+    module = dmt(trajectory=Detached(Picard(sweeps=0)))
     frozen = smt(timesteps_per_sequence=None, freeze_teacher=True, dynamics_weight=10.0)
     frozen.teacher.load_state_dict(module.teacher.state_dict())
     frozen.rnn.load_state_dict(
         module.rnn.state_dict()
         | {key: value for key, value in frozen.rnn.state_dict().items() if key.startswith("readout")}
     )
-    terms = frozen.losses(batch)
+    terms = frozen.losses(Step.alone(batch)).terms
     expected = (6 * terms["dynamics"] + terms["initial"]) / 7
-    torch.testing.assert_close(module.losses(batch)["imitation"], expected)
+    torch.testing.assert_close(module.losses(Step.alone(batch)).terms["imitation"], expected)
 
 
-def test_bptt_is_the_cross_entropy_of_the_unrolled_sequence_and_truncation_changes_only_gradients(batch, make_trainer):
+def test_bptt_is_the_cross_entropy_of_the_unrolled_sequence_and_truncation_changes_only_gradients(batch):
     gradients = []
     for truncation in (None, 3):
         torch.manual_seed(1)
-        module = BPTTModule(vocabulary_size=VOCABULARY, network=NETWORK, truncation=truncation)
-        module.trainer = make_trainer()
+        module = BPTTModule(interface=INTERFACE, network=NETWORK, trajectory=Sequential(truncation=truncation))
         states = torch.stack(naive_rollout(module.rnn, batch, module.rnn.initial_memory(3), 0, 6), dim=1)
-        valid = batch.targets != IGNORE_INDEX
+        valid = batch.mask
         expected = F.cross_entropy(module.rnn.read(states)[valid], batch.targets[valid])
-        loss = module.losses(batch)["readout"]
+        outcome = module.losses(Step.alone(batch))
+        loss = outcome.terms["readout"]
         torch.testing.assert_close(loss, expected)
         loss.backward()
         gradients.append(module.rnn.embedding.weight.grad)
-        assert module.counters.gradient_steps == (truncation or 7)
+        assert outcome.gradient_chain == (truncation or 7)
     assert not torch.allclose(*gradients)
 
 
 def test_teacher_alone_has_no_rnn_and_no_gradient_chain(batch):
-    module = TeacherModule(vocabulary_size=VOCABULARY, network=NETWORK)
-    assert set(module.losses(batch)) == {"decoding", "uniformity"}
+    module = TeacherModule(interface=INTERFACE, network=NETWORK)
+    outcome = module.losses(Step.alone(batch))
+    assert set(outcome.terms) == {"decoding", "uniformity"}
     assert module.rnn is None
-    assert module.counters.gradient_steps == 0
-
-
-def test_rollout_length_grows_over_equal_shares_of_the_stage(make_trainer):
-    assert [entry_at([2, 4, None], step, 9) for step in range(10)] == [
-        2,
-        2,
-        2,
-        4,
-        4,
-        4,
-        None,
-        None,
-        None,
-        None,
-    ]
-    assert dmt(make_trainer, rollout_length=[100]).window(length=7) == 7
+    assert outcome.gradient_chain == 0

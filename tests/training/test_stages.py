@@ -7,27 +7,31 @@ import torch
 from lightning import seed_everything
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy
-from tiny import NETWORK, VOCABULARY, Batches, random_batch
+from tiny import INTERFACE, NETWORK, Batches, random_batch
 from torch.utils.data import DataLoader
 
-from memtrain.batch import IGNORE_INDEX
 from memtrain.checkpoints import load_checkpoint, load_source
 from memtrain.data import Retrieval
-from memtrain.networks import NetworkOptions
-from memtrain.networks.cells import GRUCell, MLPCell, TransformerCell
+from memtrain.networks import Interface, NetworkOptions
+from memtrain.networks.cells import GRUCell, TransformerCell
 from memtrain.training import BPTTModule, DMTModule, SMTModule, TeacherModule
 from memtrain.training.loading import load_module
+from memtrain.training.optimization import clip, gradient_norms, trainable
+from memtrain.training.step import Step
+from memtrain.training.trainer_options import require_trainer
+from memtrain.trajectory import Detached, Picard, Windows
 
 ALL = [
     (TeacherModule, {}),
     (SMTModule, {}),
     (SMTModule, {"freeze_teacher": True}),
     (DMTModule, {}),
-    (DMTModule, {"gradient": "detached"}),
-    (DMTModule, {"start": "teacher", "rollout_length": [2, 4]}),
-    (DMTModule, {"trajectory": "picard", "sweeps": 2}),
+    (DMTModule, {"windows": Windows()}),
+    (DMTModule, {"trajectory": Detached(), "windows": Windows()}),
+    (DMTModule, {"windows": Windows(starts=4, length=[2, 4])}),
+    (DMTModule, {"trajectory": Picard(sweeps=2), "windows": Windows()}),
     (BPTTModule, {}),
-    (BPTTModule, {"start": "teacher", "rollout_length": 3}),
+    (BPTTModule, {"windows": Windows(starts=4, length=3)}),
     (
         BPTTModule,
         {
@@ -40,7 +44,7 @@ ALL = [
 
 
 def make(stage, **options):
-    return stage(**{"vocabulary_size": VOCABULARY, "network": NETWORK} | options)
+    return stage(**{"interface": INTERFACE, "network": NETWORK} | options)
 
 
 @pytest.mark.parametrize(("stage", "options"), ALL)
@@ -48,8 +52,8 @@ def test_gradients_reach_every_trainable_parameter_and_no_frozen_one(stage, opti
     torch.manual_seed(0)
     module = make(stage, **options)
     module.trainer = make_trainer()
-    sum(sum(module.losses(random_batch(seed, size=8)).values()) for seed in range(3)).backward()
-    grouped = {id(p) for params in module.trainable().values() for p in params}
+    sum(module.losses(Step.alone(random_batch(seed, size=8))).loss for seed in range(3)).backward()
+    grouped = {id(p) for params in trainable(module.networks).values() for p in params}
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
             assert id(parameter) in grouped, name
@@ -61,9 +65,9 @@ def test_gradients_reach_every_trainable_parameter_and_no_frozen_one(stage, opti
 
 def test_a_chain_of_stages_hands_on_networks_counters_and_provenance(train):
     teacher = train(make(TeacherModule), "teacher")
-    smt = train(SMTModule(vocabulary_size=VOCABULARY, init_from=str(teacher)), "smt")
-    dmt = train(DMTModule(vocabulary_size=VOCABULARY, init_from=str(smt), rollout_length=4), "dmt")
-    bptt = train(BPTTModule(vocabulary_size=VOCABULARY, init_from=str(dmt)), "bptt")
+    smt = train(SMTModule(interface=INTERFACE, init_from=str(teacher)), "smt")
+    dmt = train(DMTModule(interface=INTERFACE, init_from=str(smt), windows=Windows(length=4)), "dmt")
+    bptt = train(BPTTModule(interface=INTERFACE, init_from=str(dmt)), "bptt")
     record = load_checkpoint(bptt)["memtrain"]
     assert [entry["stage"] for entry in record["provenance"]] == ["teacher", "smt", "dmt"]
     assert [entry["step"] for entry in record["provenance"]] == [3, 3, 3]
@@ -72,18 +76,18 @@ def test_a_chain_of_stages_hands_on_networks_counters_and_provenance(train):
     assert record["counters"]["tokens"] == 12 * 3 * 7
     assert record["counters"]["gradient_steps"] == 7
     assert record["counters"]["train_seconds"] > 0
-    network = load_source(bptt).network
+    network = load_source(bptt).options("network", NetworkOptions)
     assert (network.width, network.memory_tokens, network.short_convolution) == (8, 2, 2)
     assert network.to_primitive()["cell"]["class_path"].endswith("TransformerCell")
 
 
 def test_dmt_leaves_the_teacher_bit_for_bit_as_it_was_and_moves_the_rnn(train):
     smt = train(make(SMTModule), "smt")
-    dmt = train(DMTModule(vocabulary_size=VOCABULARY, init_from=str(smt)), "dmt")
+    dmt = train(DMTModule(interface=INTERFACE, init_from=str(smt)), "dmt")
     before, after = load_checkpoint(smt)["state_dict"], load_checkpoint(dmt)["state_dict"]
     assert all(torch.equal(before[key], after[key]) for key in before if key.startswith("teacher."))
     assert not torch.equal(before["rnn.cell.transformer.norm.weight"], after["rnn.cell.transformer.norm.weight"])
-    assert not torch.equal(before["rnn.readout.logits.weight"], after["rnn.readout.logits.weight"])
+    assert not torch.equal(before["rnn.readout.head.weight"], after["rnn.readout.head.weight"])
 
 
 @pytest.mark.parametrize(("stage", "options"), [(DMTModule, {}), (SMTModule, {"freeze_teacher": True})])
@@ -95,7 +99,7 @@ def test_a_frozen_teacher_is_in_evaluation_mode_before_and_after_a_validation(st
         def on_train_batch_end(self, trainer, pl_module, *_):
             modes.append((pl_module.training, any(module.training for module in pl_module.teacher.modules())))
 
-    module = stage(vocabulary_size=VOCABULARY, init_from=str(smt), **options)
+    module = stage(interface=INTERFACE, init_from=str(smt), **options)
     train(module, "frozen", callbacks=[Modes()], val_check_interval=1)  # and a validation after each step
     assert modes == [(True, False)] * 3
 
@@ -109,7 +113,7 @@ def test_the_readout_after_smt_is_a_copy_of_the_teachers_decoder(train):
 
 def test_evaluation_after_fit_is_of_the_trained_network_not_of_the_source(train, make_trainer):
     smt = train(make(SMTModule), "smt")
-    module = DMTModule(vocabulary_size=VOCABULARY, init_from=str(smt))
+    module = DMTModule(interface=INTERFACE, init_from=str(smt))
     train(module, "dmt")
     steps, weight = module.counters.steps, module.rnn.embedding.weight.clone()
     make_trainer().test(module, datamodule=Batches(), verbose=False)
@@ -133,7 +137,7 @@ def test_every_stage_logs_the_same_names(train, make_trainer):
     smt = train(make(SMTModule), "smt")
     names = []
     for stage in (SMTModule, DMTModule):
-        module = stage(vocabulary_size=VOCABULARY, init_from=str(smt))
+        module = stage(interface=INTERFACE, init_from=str(smt))
         names.append(set(make_trainer().test(module, datamodule=Batches(), verbose=False)[0]))
     assert names[0] == names[1]
     kinds = {}
@@ -158,23 +162,22 @@ def test_every_stage_logs_the_same_names(train, make_trainer):
 
 
 def test_teacher_and_rnn_gradients_are_clipped_separately(make_trainer):
-    module = make(SMTModule, clip=0.5)
+    module = make(SMTModule)
     module.trainer = make_trainer()
-    module.log = lambda *_, **__: None
     optimizer = module.configure_optimizers()["optimizer"]
     scales = {"teacher": 100.0, "rnn": 1e-3}
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             parameter.grad = torch.full_like(parameter, scales[group["name"]])
     untouched = optimizer.param_groups[1]["params"][0].grad.clone()
-    module.configure_gradient_clipping(optimizer)
+    clip(optimizer, gradient_norms(optimizer, scaler=None), largest=0.5)
     norm = torch.stack([p.grad.norm() for p in optimizer.param_groups[0]["params"]]).norm()
     torch.testing.assert_close(norm, torch.tensor(0.5))
     assert torch.equal(optimizer.param_groups[1]["params"][0].grad, untouched)
 
 
-def test_the_shared_readout_is_optimised_once_in_smt():
-    groups = make(SMTModule).trainable()
+def test_the_shared_readout_is_optimized_once_in_smt():
+    groups = trainable(make(SMTModule).networks)
     ids = [id(p) for params in groups.values() for p in params]
     assert len(ids) == len(set(ids))
 
@@ -191,7 +194,7 @@ def test_a_resumed_run_is_bit_identical_to_an_uninterrupted_one(stage, make_trai
     def run(stage, callbacks=(), path=None, **options):
         seed_everything(0, verbose=False)
         trainer = make_trainer(6, list(callbacks))
-        module = make(stage, vocabulary_size=9, schedule="cosine", **options)
+        module = make(stage, interface=Interface.of_tokens(9), schedule="cosine", **options)
         data = Retrieval(length=8, batch_size=4, evaluation_samples=8)
         trainer.fit(module, datamodule=data, ckpt_path=path, weights_only=True)
         return trainer, module
@@ -199,7 +202,7 @@ def test_a_resumed_run_is_bit_identical_to_an_uninterrupted_one(stage, make_trai
     options = {}
     if stage in (DMTModule, BPTTModule):
         run(SMTModule)[0].save_checkpoint(tmp_path / "smt.ckpt")
-        options = {"rollout_length": [2, 4], "init_from": str(tmp_path / "smt.ckpt")}
+        options = {"windows": Windows(starts=3, length=[2, 4]), "init_from": str(tmp_path / "smt.ckpt")}
     _, whole = run(stage, **options)
     trainer, _ = run(stage, [Stop()], **options)
     assert trainer.global_step == 3
@@ -216,13 +219,13 @@ def test_a_resumed_run_is_bit_identical_to_an_uninterrupted_one(stage, make_trai
 def test_a_network_of_another_size_than_the_source_is_refused(train):
     smt = train(make(SMTModule), "smt")
     module = make(DMTModule, network=NetworkOptions(width=4, memory_tokens=2), init_from=str(smt))
-    with pytest.raises(ValueError, match=r"network.width is 8, but here it is 4; leave out `network`"):
+    with pytest.raises(ValueError, match=r"network.width is 8, but here it is 4; leave out model.network"):
         train(module, "dmt")
 
 
 @pytest.mark.parametrize(
     ("stage", "options"),
-    [(DMTModule, {}), (SMTModule, {"freeze_teacher": True}), (BPTTModule, {"start": "teacher", "rollout_length": 2})],
+    [(DMTModule, {}), (SMTModule, {"freeze_teacher": True}), (BPTTModule, {"windows": Windows(starts=4, length=2)})],
 )
 def test_a_stage_that_imitates_a_teacher_is_refused_without_one(stage, options, train):
     with pytest.raises(ValueError, match=r"init_from is null, but stage .* needs a trained teacher"):
@@ -231,8 +234,11 @@ def test_a_stage_that_imitates_a_teacher_is_refused_without_one(stage, options, 
 
 def test_data_of_another_vocabulary_than_the_source_is_refused(train):
     smt = train(make(SMTModule), "smt")
-    with pytest.raises(ValueError, match="trained on 5 tokens, but the data have 9"):
-        train(DMTModule(vocabulary_size=9, init_from=str(smt)), "dmt")
+    with pytest.raises(
+        ValueError,
+        match="with 5 tokens in, 5 classes out, but the data have 9 tokens in",
+    ):
+        train(DMTModule(interface=Interface.of_tokens(9), init_from=str(smt)), "dmt")
 
 
 def test_options_of_the_cell_that_differ_from_the_source_are_refused_even_where_sizes_agree(train):
@@ -261,12 +267,11 @@ def test_trainer_options_that_break_a_stage_are_refused(options, sentence, train
 
 @pytest.mark.parametrize("strategy", [FSDPStrategy, DeepSpeedStrategy])
 def test_a_strategy_that_cuts_tensors_up_is_refused(strategy, make_trainer, monkeypatch):
-    module = make(SMTModule)
-    module.trainer = make_trainer(1)
-    module.check_trainer()
-    monkeypatch.setattr(type(module.trainer), "strategy", strategy.__new__(strategy))
+    trainer = make_trainer(1)
+    require_trainer(trainer)
+    monkeypatch.setattr(type(trainer), "strategy", strategy.__new__(strategy))
     with pytest.raises(ValueError, match=rf"trainer.strategy is {strategy.__name__}, .* set it to auto or ddp"):
-        module.check_trainer()
+        require_trainer(trainer)
 
 
 def test_a_negative_clip_which_would_turn_gradients_round_is_refused():
@@ -279,7 +284,7 @@ def test_a_negative_clip_which_would_turn_gradients_round_is_refused():
 def test_dmt_from_a_teacher_without_an_rnn_is_refused(train):
     teacher = train(make(TeacherModule), "teacher")
     with pytest.raises(ValueError, match="stage teacher without rnn; give one of stage smt or dmt"):
-        train(DMTModule(vocabulary_size=VOCABULARY, init_from=str(teacher)), "dmt")
+        train(DMTModule(interface=INTERFACE, init_from=str(teacher)), "dmt")
 
 
 @pytest.mark.parametrize(
@@ -287,25 +292,8 @@ def test_dmt_from_a_teacher_without_an_rnn_is_refused(train):
     [
         (SMTModule, {"timesteps_per_sequence": 0}, "timesteps_per_sequence is 0"),
         (SMTModule, {"network": NetworkOptions(readout="linear")}, "network.readout is linear"),
-        (DMTModule, {"rollout_length": [4, 0]}, "rollout_length is 0"),
-        (DMTModule, {"rollout_length": []}, "rollout_length is empty, .* set it to null"),
-        (DMTModule, {"trajectory": "picard", "start": "teacher"}, "start is teacher, but picard"),
-        (DMTModule, {"trajectory": "picard", "sweeps": 0}, "sweeps is 0"),
-        (DMTModule, {"rollout_length": [2, 8], "label_stride": 3}, "label_stride is 3"),
-        (BPTTModule, {"truncation": 0}, "truncation is 0"),
         (SMTModule, {"timestep_sampling": "targets", "timesteps_per_sequence": 1}, "timesteps_per_sequence is 1"),
-        (
-            BPTTModule,
-            {"compile": True, "network": NetworkOptions(cell=MLPCell)},
-            "compile is true, but network.cell is MLPCell",
-        ),
         (BPTTModule, {"micro_batches": 0}, "micro_batches is 0"),
-        (
-            DMTModule,
-            {"gradient": "detached", "compile": True},
-            "compile is true, but trajectory is sequential",
-        ),
-        (BPTTModule, {"trajectory": "newton", "adjoint": "scan"}, "adjoint is scan, but trajectory is newton"),
     ],
 )
 def test_impossible_options_are_refused_in_a_sentence(stage, options, sentence):
@@ -315,7 +303,7 @@ def test_impossible_options_are_refused_in_a_sentence(stage, options, sentence):
 
 def test_labels_further_apart_than_the_sequence_is_long_are_refused(train):
     with pytest.raises(ValueError, match="label_stride is 8, but the data's sequences have 7 timesteps"):
-        train(make(BPTTModule, label_stride=8), "bptt")
+        train(make(BPTTModule, windows=Windows(label_stride=8)), "bptt")
 
 
 class LastTargetAlone(Batches):
@@ -324,28 +312,28 @@ class LastTargetAlone(Batches):
     def train_dataloader(self):
         batches = [random_batch(seed) for seed in range(100)]
         for batch in batches:
-            batch.targets[:, :-1] = IGNORE_INDEX
+            batch.mask[:, :-1] = False
         return DataLoader(batches, batch_size=None)
 
 
 @pytest.mark.parametrize(
-    ("options", "sentence"),
+    ("windows", "sentence"),
     [
-        ({"label_stride": 4}, "label_stride is 4 and rollout_length 7, but in 10 steps no labelled timestep"),
-        ({"rollout_length": 6}, "label_stride is 1 and rollout_length 6, but in 10 steps no labelled timestep"),
+        (Windows(label_stride=4), "label_stride is 4 and model.windows.length 7, but in 10 steps no labelled timestep"),
+        (Windows(length=6), "label_stride is 1 and model.windows.length 6, but in 10 steps no labelled timestep"),
     ],
 )
-def test_bptt_whose_labels_never_bear_a_target_stops(options, sentence, make_trainer):
+def test_bptt_whose_labels_never_bear_a_target_stops(windows, sentence, make_trainer):
     with pytest.raises(ValueError, match=sentence):
-        make_trainer(20).fit(make(BPTTModule, **options), datamodule=LastTargetAlone())
-    make_trainer(20).fit(make(BPTTModule, label_stride=7), datamodule=LastTargetAlone())
+        make_trainer(20).fit(make(BPTTModule, windows=windows), datamodule=LastTargetAlone())
+    make_trainer(20).fit(make(BPTTModule, windows=Windows(label_stride=7)), datamodule=LastTargetAlone())
 
 
 @pytest.mark.parametrize("stage", [TeacherModule, SMTModule])
 def test_a_stage_that_trains_a_teacher_does_not_begin_from_a_checkpoint_without_one(stage, train):
     bptt = train(make(BPTTModule), "bptt")
     with pytest.raises(ValueError, match="a checkpoint of stage bptt without teacher"):
-        train(stage(vocabulary_size=VOCABULARY, init_from=str(bptt)), "next")
+        train(stage(interface=INTERFACE, init_from=str(bptt)), "next")
 
 
 def test_one_memory_has_no_uniformity(make_trainer):
@@ -356,8 +344,8 @@ def test_one_memory_has_no_uniformity(make_trainer):
 
 def test_smt_from_dmt_keeps_the_teachers_decoder(train, make_trainer):
     smt = train(make(SMTModule), "smt")
-    dmt = train(DMTModule(vocabulary_size=VOCABULARY, init_from=str(smt), warmup_steps=0), "dmt")
-    module = SMTModule(vocabulary_size=VOCABULARY, init_from=str(dmt), freeze_teacher=True)
+    dmt = train(DMTModule(interface=INTERFACE, init_from=str(smt), warmup_steps=0), "dmt")
+    module = SMTModule(interface=INTERFACE, init_from=str(dmt), freeze_teacher=True)
     module.trainer = make_trainer()
     module.setup("fit")
     state = torch.load(dmt, weights_only=True)["state_dict"]
@@ -376,16 +364,9 @@ def test_where_the_loss_is_scaled_the_optimizer_leaves_unscaling_to_lightning(ma
     assert not module.configure_optimizers()["optimizer"].defaults["fused"]
 
 
-def test_compile_is_for_rollouts_and_changes_no_name_of_a_weight():
-    compiled, plain = make(BPTTModule, compile=True), make(BPTTModule)
-    assert compiled.rnn.cell.compiled
-    assert not plain.rnn.cell.compiled
-    assert compiled.state_dict().keys() == plain.state_dict().keys()
-
-
 def test_a_stage_holds_no_weights_of_its_source_beside_its_own(train, make_trainer):
     smt = train(make(SMTModule), "smt")
-    module = DMTModule(vocabulary_size=VOCABULARY, init_from=str(smt))
+    module = DMTModule(interface=INTERFACE, init_from=str(smt))
     assert set(module.source.checkpoint) == {"state_dict", "memtrain", "hyper_parameters", "global_step"}
     make_trainer(1).fit(module, datamodule=Batches())
     assert "state_dict" not in module.source.checkpoint

@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch import Callback
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 from torch.nn.functional import dropout
 
 from memtrain.checkpoints import load_checkpoint
+from memtrain.cli import one_sentence
 from memtrain.fit import MemtrainCLI
 from memtrain.networks.cells import MLPCell
 
@@ -22,19 +24,19 @@ NETWORK = {"width": 8, "memory_tokens": 2, "heads": 2, "head_dimension": 4, "enc
 STAGES: dict[str, dict[str, Any]] = {
     "TeacherModule": {"network": NETWORK, "timestep_sampling": "targets"},
     "SMTModule": {"network": NETWORK},
-    "DMTModule": {"start": "teacher", "starts": 2, "rollout_length": [2, 4, 6]},
+    "DMTModule": {"windows": {"starts": 2, "length": [2, 4, 6]}},
     "BPTTModule": {"network": {**NETWORK, "cell": {"class_path": f"{__name__}.Forgetful"}}},
 }
 STEPS = 12
 SECONDS = ("train_seconds", "cpu_seconds")
 PLACES = ("on_train_batch_start", "on_before_backward", "on_before_optimizer_step", "on_train_batch_end")
 VALIDATED = 3
-"""Optimiser steps from one validation to the next."""
+"""Optimizer steps from one validation to the next."""
 LONG, KILLS = 24, 5
 
 
 class Stop(Callback):
-    """Does something at a hook, once, when so many optimiser steps have been done."""
+    """Does something at a hook, once, when so many optimizer steps have been done."""
 
     def __init__(self, place: str, step: int, act: Callable[[], None]) -> None:
         def hook(trainer: Any, *_: Any) -> None:
@@ -160,11 +162,11 @@ def test_a_run_that_continues_with_other_validations_logs_the_same_steps(tmp_pat
 
 def test_a_run_that_is_told_to_end_finishes_its_step_saves_it_and_says_so(tmp_path: Path) -> None:
     stop = Stop("on_before_backward", 4, partial(os.kill, os.getpid(), signal.SIGTERM))
-    with pytest.raises(SystemExit) as stopped:
+    with pytest.raises(ValueError, match="told to end") as stopped, one_sentence():
         fit("BPTTModule", tmp_path, None, stop)
     last = tmp_path / "checkpoints" / "last.ckpt"
-    assert str(stopped.value.code).startswith(
-        f"memtrain: told to end by SIGTERM after 5 optimiser steps; the last checkpoint is {last}: continue with"
+    assert str(stopped.value).startswith(
+        f"told to end by SIGTERM after 5 optimizer steps; the last checkpoint is {last}: continue with"
     )
     assert load_checkpoint(last)["global_step"] == 5  # an odd one, so not of its own accord
 
@@ -184,8 +186,8 @@ def in_a_child(run: Callable[[], None]) -> int:
         try:
             run()
             status = 0
-        except SystemExit as stopped:
-            status = 1 if isinstance(stopped.code, str) else stopped.code or 0
+        except SIGTERMException:
+            status = 1
         finally:
             os._exit(status)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

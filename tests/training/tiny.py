@@ -5,10 +5,11 @@ from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
 from memtrain.batch import IGNORE_INDEX, SequenceBatch
-from memtrain.networks import NetworkOptions
+from memtrain.networks import Interface, NetworkOptions
 
 VOCABULARY = 5
 LENGTH = 7
+INTERFACE = Interface.of_tokens(VOCABULARY)
 NETWORK = NetworkOptions(width=8, memory_tokens=2, heads=2, head_dimension=4, short_convolution=2)
 
 
@@ -19,7 +20,7 @@ def random_batch(seed: int = 0, size: int = 3) -> SequenceBatch:
     targets = torch.randint(0, VOCABULARY, (size, LENGTH), generator=generator)
     hidden = torch.rand(size, LENGTH, generator=generator) < 0.67
     hidden[:, -1] = False
-    return SequenceBatch(inputs, targets.masked_fill(hidden, IGNORE_INDEX), torch.arange(size))
+    return SequenceBatch.of(inputs, targets.masked_fill(hidden, IGNORE_INDEX), torch.arange(size))
 
 
 class Batches(LightningDataModule):

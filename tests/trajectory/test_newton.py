@@ -10,12 +10,10 @@ from torch import Tensor
 
 from memtrain.networks.cells import Cell, MLPCell, ParaGRUCell, ParaLSTMCell, TransformerCell
 from memtrain.networks.memory import normalize_memory
-from memtrain.trajectory import sequential
-from memtrain.trajectory.newton import NewtonOptions, first_guess, iterate, newton, relative_size
-from memtrain.trajectory.recurrence import Recurrence
-from memtrain.trajectory.solution import Fallback
+from memtrain.trajectory import Fallback, Newton, NewtonTrajectory, Recurrence, rollout
+from memtrain.trajectory.guess import first_guess, relative_size
 
-EXACT = NewtonOptions(tolerance=1e-12, maximum_iterations=60, patience=60)
+EXACT = Newton(tolerance=1e-12, maximum_iterations=60, patience=60)
 
 
 class LinearCell(Cell):
@@ -44,6 +42,16 @@ def hard_problem(length: int = 128) -> tuple[Tensor, Tensor]:
     return torch.randn(3, 2, 16, dtype=torch.float64).tanh(), embeddings
 
 
+PLAIN = Newton()
+
+
+def solve(
+    cell: Cell, start: Tensor, embeddings: Tensor, solver: Newton = PLAIN, teacher: Tensor | None = None
+) -> NewtonTrajectory:
+    """All states of a rollout."""
+    return solver.solve(cell, start, embeddings, torch.arange(embeddings.shape[1]), teacher)
+
+
 def gradients(states: Tensor, cell: Cell, *variables: Tensor) -> list[Tensor]:
     """Of a fixed random projection of `states`, in the variables and all parameters."""
     direction = torch.randn(states.shape, generator=torch.Generator().manual_seed(3), dtype=states.dtype)
@@ -56,8 +64,8 @@ def test_states_and_all_gradients_are_those_of_the_rollout(
 ) -> None:
     start.requires_grad_()
     embeddings.requires_grad_()
-    trajectory = newton(cell, start, embeddings, replace(EXACT, jacobian=jacobian))
-    expected = sequential(cell, start, embeddings).states
+    trajectory = solve(cell, start, embeddings, replace(EXACT, jacobian=jacobian))
+    expected = rollout(cell, start, embeddings)
     torch.testing.assert_close(trajectory.states, expected, rtol=1e-10, atol=1e-10)
     assert trajectory.converged.shape == (2, 7)
     assert trajectory.converged.all()
@@ -74,8 +82,8 @@ def test_long_trajectories_have_the_gradients_of_the_rollout_too(kind: type[Cell
     cell = hard_cell(kind, scale=1.0)
     start, embeddings = hard_problem(length=301)
     start.requires_grad_()
-    trajectory = newton(cell, start, embeddings, replace(EXACT, scan=scan))
-    expected = sequential(cell, start, embeddings).states
+    trajectory = solve(cell, start, embeddings, replace(EXACT, scan=scan))
+    expected = rollout(cell, start, embeddings)
     torch.testing.assert_close(trajectory.states, expected, rtol=1e-10, atol=1e-10)
     for of_newton, of_rollout in zip(
         gradients(trajectory.states, cell, start), gradients(expected, cell, start), strict=True
@@ -89,15 +97,15 @@ def test_gradients_pass_gradcheck(kind: type[Cell]) -> None:
     start = torch.rand(2, 1, 2, dtype=torch.float64, requires_grad=True)
     embeddings = torch.randn(2, 5, 2, dtype=torch.float64, requires_grad=True)
     variables = (start, embeddings, *cell.parameters())
-    assert torch.autograd.gradcheck(lambda m, x, *_: newton(cell, m, x, EXACT).states, variables)
+    assert torch.autograd.gradcheck(lambda m, x, *_: solve(cell, m, x, EXACT).states, variables)
 
 
 def test_a_linear_cell_converges_in_one_iteration() -> None:
     cell = LinearCell(6)
     start, embeddings = torch.randn(2, 1, 6, dtype=torch.float64), torch.randn(2, 9, 6, dtype=torch.float64)
-    trajectory = newton(cell, start, embeddings, replace(EXACT, guess="zeros"))
+    trajectory = solve(cell, start, embeddings, replace(EXACT, guess="zeros"))
     assert trajectory.iterations.tolist() == [1, 1]
-    torch.testing.assert_close(trajectory.states, sequential(cell, start, embeddings).states)
+    torch.testing.assert_close(trajectory.states, rollout(cell, start, embeddings))
 
 
 @pytest.mark.parametrize("jacobian", ["auto", "diagonal"])
@@ -106,9 +114,9 @@ def test_after_k_iterations_the_first_k_states_are_exact_and_later_ones_are_not(
     for cell in (hard_cell(), hard_cell(ParaLSTMCell), MLPCell(16, 2, "tanh", hidden=8).double()):
         start, embeddings = (x[:2] for x in hard_problem(7))
         guess = torch.rand(2, 7, 2, 16, dtype=torch.float64)
-        options = NewtonOptions(jacobian, tolerance=1e-300, maximum_iterations=iterations, patience=99)
-        states = iterate(Recurrence.of(cell, embeddings), guess, start, options).states
-        exact = sequential(cell, start, embeddings).states
+        options = Newton(jacobian, tolerance=1e-300, maximum_iterations=iterations, patience=99)
+        states = options.iteration.attempt(Recurrence.of(cell, embeddings), guess, start).states
+        exact = rollout(cell, start, embeddings)
         torch.testing.assert_close(states[:, :iterations], exact[:, :iterations], rtol=1e-12, atol=1e-12)
         assert (states[:, -1] - exact[:, -1]).abs().max() > 1e-9
 
@@ -122,8 +130,8 @@ def test_three_unchecked_iterations_at_a_large_scale_are_wrong() -> None:
     start, embeddings = hard_problem()
     recurrence = Recurrence.of(cell, embeddings)
     guess = first_guess(recurrence, start, "input", None)
-    attempt = iterate(recurrence, guess, start, NewtonOptions(maximum_iterations=3))
-    exact = sequential(cell, start, embeddings).states
+    attempt = Newton(maximum_iterations=3).iteration.attempt(recurrence, guess, start)
+    exact = rollout(cell, start, embeddings)
     assert (attempt.states - exact).abs().max() > 0.1
     assert attempt.converged.tolist() == [False, False, True]
 
@@ -140,15 +148,15 @@ def test_failing_samples_are_solved_by_another_way_and_others_are_not_touched(
     start, embeddings = hard_problem()
     start.requires_grad_()
     options = replace(EXACT, maximum_iterations=iterations, window=window)
-    with pytest.warns(UserWarning, match="some samples did not converge and were solved in windows"):
-        trajectory = newton(cell, start, embeddings, options)
-    exact = sequential(cell, start, embeddings).states
+    with pytest.warns(UserWarning, match=r"some samples did not converge\. They were solved in windows"):
+        trajectory = solve(cell, start, embeddings, options)
+    exact = rollout(cell, start, embeddings)
     torch.testing.assert_close(trajectory.states, exact, rtol=1e-10, atol=1e-10)
     assert trajectory.fallback.tolist() == [way, way, Fallback.NONE]
     assert trajectory.converged.all()
     updates = trajectory.iterations[:2]
     assert (updates == iterations).all() if window is None else (updates > iterations).all()
-    alone = newton(cell, start[2:], embeddings[2:], options)
+    alone = solve(cell, start[2:], embeddings[2:], options)
     assert torch.equal(alone.states[0], trajectory.states[2])
     for of_newton, of_rollout in zip(
         gradients(trajectory.states, cell, start), gradients(exact, cell, start), strict=True
@@ -162,8 +170,8 @@ def test_a_sample_whose_later_window_fails_is_rolled_out_from_its_start() -> Non
     start, embeddings = (x[:1] for x in hard_problem())
     embeddings[:, :64] *= 1.5
     with pytest.warns(UserWarning, match="did not converge"):
-        trajectory = newton(cell, start, embeddings, replace(EXACT, tolerance=1e-2, maximum_iterations=5, window=32))
-    torch.testing.assert_close(trajectory.states, sequential(cell, start, embeddings).states, rtol=0, atol=1e-12)
+        trajectory = solve(cell, start, embeddings, replace(EXACT, tolerance=1e-2, maximum_iterations=5, window=32))
+    torch.testing.assert_close(trajectory.states, rollout(cell, start, embeddings), rtol=0, atol=1e-12)
     assert trajectory.fallback.tolist() == [Fallback.SEQUENTIAL]
     assert trajectory.sequential_steps > embeddings.shape[1]
 
@@ -174,20 +182,20 @@ def test_a_guess_with_nan_is_not_mended_but_solved_by_another_way() -> None:
     teacher = torch.zeros(3, 9, 2, 16, dtype=torch.float64)
     teacher[1, 4] = torch.nan
     with pytest.warns(UserWarning, match="did not converge"):
-        trajectory = newton(cell, start, embeddings, replace(EXACT, guess="teacher", window=3), teacher)
+        trajectory = solve(cell, start, embeddings, replace(EXACT, guess="teacher", window=3), teacher)
     assert trajectory.fallback.tolist() == [Fallback.NONE, Fallback.SEQUENTIAL, Fallback.NONE]
-    torch.testing.assert_close(trajectory.states, sequential(cell, start, embeddings).states)
+    torch.testing.assert_close(trajectory.states, rollout(cell, start, embeddings))
 
 
 def test_failures_are_counted_in_the_log_and_success_is_silent(caplog: pytest.LogCaptureFixture) -> None:
     cell = hard_cell()
     start, embeddings = hard_problem()
     with caplog.at_level(logging.INFO, "memtrain"), pytest.warns(UserWarning, match="did not converge"):
-        newton(cell, start, embeddings, replace(EXACT, maximum_iterations=3))
+        solve(cell, start, embeddings, replace(EXACT, maximum_iterations=3))
     assert "newton: 2 of 3 samples failed" in caplog.text
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        newton(cell, start[2:], embeddings[2:], EXACT)
+        solve(cell, start[2:], embeddings[2:], EXACT)
 
 
 def test_a_sample_has_converged_if_its_residual_is_within_the_tolerance_and_not_otherwise() -> None:
@@ -195,9 +203,11 @@ def test_a_sample_has_converged_if_its_residual_is_within_the_tolerance_and_not_
     start, embeddings = (x[:1] for x in hard_problem())
     recurrence = Recurrence.of(cell, embeddings)
     guess = first_guess(recurrence, start, "zeros", None)
-    residual = iterate(recurrence, guess, start, NewtonOptions(tolerance=1e-300, maximum_iterations=3)).residual.item()
+    residual = (
+        Newton(tolerance=1e-300, maximum_iterations=3).iteration.attempt(recurrence, guess, start).residual.item()
+    )
     for tolerance, converged in ((residual, True), (0.99 * residual, False)):
-        attempt = iterate(recurrence, guess, start, NewtonOptions(tolerance=tolerance, maximum_iterations=3))
+        attempt = Newton(tolerance=tolerance, maximum_iterations=3).iteration.attempt(recurrence, guess, start)
         assert attempt.converged.item() is converged
 
 
@@ -206,7 +216,7 @@ def test_an_iteration_that_makes_no_progress_stops_early() -> None:
     start, embeddings = hard_problem(512)
     recurrence = Recurrence.of(cell, embeddings[:2])
     guess = first_guess(recurrence, start[:2], "zeros", None)
-    attempt = iterate(recurrence, guess, start[:2], NewtonOptions(maximum_iterations=200, patience=4))
+    attempt = Newton(maximum_iterations=200, patience=4).iteration.attempt(recurrence, guess, start[:2])
     assert not attempt.converged.any()
     assert (attempt.iterations < 100).all()
 
@@ -217,9 +227,9 @@ def test_keeping_bounded_cells_in_their_cube_saves_iterations(monkeypatch: pytes
     recurrence = Recurrence.of(cell, embeddings)
     guess = first_guess(recurrence, start, "zeros", None)
     options = replace(EXACT, maximum_iterations=200, patience=200)
-    kept = iterate(recurrence, guess, start, options)
+    kept = options.iteration.attempt(recurrence, guess, start)
     monkeypatch.setattr(ParaGRUCell, "bounded", False)
-    free = iterate(recurrence, guess, start, options)
+    free = options.iteration.attempt(recurrence, guess, start)
     assert kept.converged.all()
     assert ((kept.iterations < free.iterations) | ~free.converged).all()
 
@@ -239,8 +249,8 @@ def test_the_residual_is_relative_for_large_numbers_and_absolute_for_small_ones(
 def test_the_error_estimate_bounds_the_distance_from_the_rollout(kind: type[Cell]) -> None:
     cell = hard_cell(kind, scale=0.5)
     start, embeddings = hard_problem()
-    trajectory = newton(cell, start, embeddings, NewtonOptions(tolerance=1e-4, guess="zeros"))
-    exact = sequential(cell, start, embeddings).states
+    trajectory = solve(cell, start, embeddings, Newton(tolerance=1e-4, guess="zeros"))
+    exact = rollout(cell, start, embeddings)
     distance = (trajectory.states - exact).abs().flatten(1).amax(1)
     assert (distance > 1e-12).any()
     assert (distance <= 1.01 * trajectory.error + 1e-12).all()
@@ -250,28 +260,53 @@ def test_the_error_estimate_bounds_the_distance_from_the_rollout(kind: type[Cell
 def test_samples_stop_by_themselves_and_do_not_mix() -> None:
     cell = hard_cell(scale=1.0)
     start, embeddings = hard_problem()
-    together = newton(cell, start, embeddings)
+    together = solve(cell, start, embeddings)
     assert len(set(together.iterations.tolist())) > 1
     updates = int(together.iterations.max())
-    assert together.sequential_steps == updates + 1 + 2  # the best guess: images, then their residual
+    # The best guess: images, then their residual; at the end the step with gradient.
+    assert together.sequential_steps == updates + 1 + 2 + 1
     for guess, evaluations in (("zeros", 0), ("input", 1)):
-        solved = newton(cell, start, embeddings, NewtonOptions(guess=guess))
-        assert solved.sequential_steps == solved.iterations.max() + 1 + evaluations
+        solved = solve(cell, start, embeddings, Newton(guess=guess))
+        assert solved.sequential_steps == solved.iterations.max() + 1 + evaluations + 1
     with torch.no_grad():
-        alone = newton(cell, start, embeddings)
+        alone = solve(cell, start, embeddings)
     one = together.scan_flops // (updates + 1)  # the gradient takes a scan too
     assert (together.scan_flops, alone.scan_flops) == ((updates + 1) * one, updates * one)
+    assert alone.sequential_steps == together.sequential_steps - 1
     for sample in range(3):
-        alone = newton(cell, start[sample : sample + 1], embeddings[sample : sample + 1])
+        alone = solve(cell, start[sample : sample + 1], embeddings[sample : sample + 1])
         assert alone.iterations.item() == together.iterations[sample]
         torch.testing.assert_close(alone.states[0], together.states[sample], rtol=1e-12, atol=1e-12)
+
+
+def test_means_and_worst_are_what_is_logged_of_a_solution() -> None:
+    cell = hard_cell()
+    start, embeddings = hard_problem()
+    with pytest.warns(UserWarning, match="did not converge"):
+        trajectory = solve(cell, start, embeddings, replace(EXACT, maximum_iterations=3, window=None, exponent=True))
+    means, worst = trajectory.means(), trajectory.worst()
+    assert means["newton_iterations"] == trajectory.iterations.float().mean()
+    assert means["newton_fallback"].item() == pytest.approx(2 / 3)
+    assert means["newton_exponent"] == trajectory.exponent.mean()
+    assert worst == {"newton_residual": trajectory.residual.max(), "newton_error": trajectory.error.max()}
+
+
+def test_labels_choose_states_and_change_no_statistics() -> None:
+    cell = hard_cell(scale=0.5)
+    start, embeddings = hard_problem(9)
+    labels = torch.tensor([0, 4, 8])
+    some, whole = Newton().solve(cell, start, embeddings, labels), solve(cell, start, embeddings)
+    assert torch.equal(some.states, whole.states[:, labels])
+    assert some.converged.shape == (3, 3)
+    assert torch.equal(some.error, whole.error)
+    assert (some.sequential_steps, some.gradient_chain) == (whole.sequential_steps, 9)
 
 
 def test_the_exponent_is_returned_where_it_is_asked_for() -> None:
     cell = ParaGRUCell(4, 1, "tanh").double()
     start, embeddings = torch.zeros(2, 1, 4, dtype=torch.float64), torch.randn(2, 9, 4, dtype=torch.float64)
-    assert newton(cell, start, embeddings).exponent is None
-    exponent = newton(cell, start, embeddings, NewtonOptions(exponent=True)).exponent
+    assert solve(cell, start, embeddings).exponent is None
+    exponent = solve(cell, start, embeddings, Newton(exponent=True)).exponent
     assert exponent.shape == (2,)
     assert (exponent < 0).all()
 
@@ -281,9 +316,9 @@ def test_it_computes_in_float32_under_bfloat16_autocast(kind: type[Cell]) -> Non
     cell = kind(8, 2, "tanh")
     start, embeddings = torch.randn(2, 2, 8).tanh(), torch.randn(2, 9, 8)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        trajectory = newton(cell, start, embeddings)
+        trajectory = solve(cell, start, embeddings)
     assert trajectory.fallback.tolist() == [Fallback.NONE] * 2
-    torch.testing.assert_close(trajectory.states, sequential(cell, start, embeddings).states, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(trajectory.states, rollout(cell, start, embeddings), rtol=1e-4, atol=1e-4)
 
 
 # Guesses
@@ -292,15 +327,15 @@ def test_it_computes_in_float32_under_bfloat16_autocast(kind: type[Cell]) -> Non
 def test_the_best_guess_is_that_of_the_lowest_residual_sample_by_sample() -> None:
     cell = ParaGRUCell(8, 1, "tanh").double()
     start, embeddings = torch.zeros(3, 1, 8, dtype=torch.float64), torch.randn(3, 9, 8, dtype=torch.float64)
-    rollout = sequential(cell, start, embeddings).states.detach()
-    teacher = rollout + torch.tensor([0.0, 0.0, 5.0], dtype=torch.float64)[:, None, None, None]
+    exact = rollout(cell, start, embeddings).detach()
+    teacher = exact + torch.tensor([0.0, 0.0, 5.0], dtype=torch.float64)[:, None, None, None]
     recurrence = Recurrence.of(cell, embeddings)
     best = first_guess(recurrence, start, "best", teacher)
-    assert torch.equal(best[:2], rollout[:2])
+    assert torch.equal(best[:2], exact[:2])
     assert not torch.equal(best[2], teacher[2])
-    trajectory = newton(cell, start, embeddings, EXACT, teacher)
+    trajectory = solve(cell, start, embeddings, EXACT, teacher)
     assert trajectory.iterations.tolist()[:2] == [0, 0]
-    torch.testing.assert_close(trajectory.states, rollout, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(trajectory.states, exact, rtol=1e-10, atol=1e-10)
 
 
 def test_a_guess_with_nan_is_never_the_best() -> None:
@@ -322,8 +357,8 @@ def test_every_guess_leads_to_the_same_solution(guess: str) -> None:
     cell = hard_cell(ParaLSTMCell, scale=0.5)
     start, embeddings = hard_problem(33)
     teacher = torch.rand(3, 33, 2, 16, dtype=torch.float64)
-    trajectory = newton(cell, start, embeddings, replace(EXACT, guess=guess), teacher)
-    torch.testing.assert_close(trajectory.states, sequential(cell, start, embeddings).states, rtol=1e-10, atol=1e-10)
+    trajectory = solve(cell, start, embeddings, replace(EXACT, guess=guess), teacher)
+    torch.testing.assert_close(trajectory.states, rollout(cell, start, embeddings), rtol=1e-10, atol=1e-10)
 
 
 # Teacher forcing
@@ -337,7 +372,7 @@ def teacher(cell: Cell) -> Tensor:
 
 def test_alpha_one_feeds_what_smt_feeds(cell: Cell, start: Tensor, embeddings: Tensor, teacher: Tensor) -> None:
     """`f(m_{t-1}, x_t)` on the teacher's memories, after one iteration: nothing is passed on but the first memory."""
-    trajectory = newton(cell, start, embeddings, replace(EXACT, alpha=1.0, guess="zeros"), teacher)
+    trajectory = solve(cell, start, embeddings, replace(EXACT, teacher_forcing=1.0, guess="zeros"), teacher)
     fed = torch.cat([start.unsqueeze(1), teacher[:, :-1]], dim=1)
     expected = torch.stack([cell.step(fed[:, t], embeddings[:, t]) for t in range(7)], dim=1)
     torch.testing.assert_close(trajectory.states, expected, rtol=1e-11, atol=1e-11)
@@ -345,8 +380,8 @@ def test_alpha_one_feeds_what_smt_feeds(cell: Cell, start: Tensor, embeddings: T
 
 
 def test_alpha_zero_is_the_rollout(cell: Cell, start: Tensor, embeddings: Tensor, teacher: Tensor) -> None:
-    trajectory = newton(cell, start, embeddings, replace(EXACT, alpha=0.0), teacher)
-    torch.testing.assert_close(trajectory.states, sequential(cell, start, embeddings).states, rtol=1e-10, atol=1e-10)
+    trajectory = solve(cell, start, embeddings, replace(EXACT, teacher_forcing=0.0), teacher)
+    torch.testing.assert_close(trajectory.states, rollout(cell, start, embeddings), rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("maximum_iterations", [60, 1])
@@ -356,16 +391,39 @@ def test_between_them_states_and_gradients_are_those_of_the_forced_rollout(
     """With one iteration all samples are solved in windows or step by step, with the forcing in the right place."""
     start.requires_grad_()
     embeddings.requires_grad_()
-    options = replace(EXACT, alpha=0.4, maximum_iterations=maximum_iterations, window=2)
+    options = replace(EXACT, teacher_forcing=0.4, maximum_iterations=maximum_iterations, window=2)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        states = newton(cell, start, embeddings, options, teacher).states
+        states = solve(cell, start, embeddings, options, teacher).states
     expected = Recurrence.of(cell, embeddings, teacher, 0.4).rollout(start)
     torch.testing.assert_close(states, expected, rtol=1e-10, atol=1e-10)
     for of_newton, of_rollout in zip(
         gradients(states, cell, start, embeddings), gradients(expected, cell, start, embeddings), strict=True
     ):
         torch.testing.assert_close(of_newton, of_rollout, rtol=1e-10, atol=1e-10)
+
+
+def test_teacher_forcing_goes_through_its_values_over_the_stage() -> None:
+    solver = Newton(teacher_forcing=[1.0, 0.5, 0.0, 0.0])
+    found = [solver.at(step, 7).teacher_forcing for step in range(7)]
+    assert found == pytest.approx([1.0, 0.75, 0.5, 0.25, 0.0, 0.0, 0.0])
+    assert Newton(teacher_forcing=0.3).at(5, 7) == Newton(teacher_forcing=0.3)
+
+
+@pytest.mark.parametrize(
+    ("options", "needs", "takes"),
+    [
+        ({}, False, True),
+        ({"guess": "zeros"}, False, False),
+        ({"guess": "teacher"}, True, True),
+        ({"guess": "zeros", "teacher_forcing": 0.5}, True, True),
+        ({"guess": "zeros", "teacher_forcing": [1.0, 0.0]}, True, True),
+        ({"guess": "zeros", "teacher_forcing": [0.0]}, False, False),
+    ],
+)
+def test_it_says_whether_it_reads_the_teachers_memories(options: dict[str, object], needs: bool, takes: bool) -> None:
+    solver = Newton(**options)
+    assert (solver.needs_guess, solver.takes_guess) == (needs, takes)
 
 
 def test_teacher_forcing_makes_a_hard_cell_easy() -> None:
@@ -377,7 +435,7 @@ def test_teacher_forcing_makes_a_hard_cell_easy() -> None:
         recurrence = Recurrence.of(cell, embeddings, teacher, alpha)
         options = replace(EXACT, maximum_iterations=128, patience=128)
         guess = first_guess(recurrence, start, "input", None)
-        needed.append(iterate(recurrence, guess, start, options).iterations.max().item())
+        needed.append(options.iteration.attempt(recurrence, guess, start).iterations.max().item())
     assert needed[0] > needed[1] > needed[2]
 
 
@@ -385,26 +443,42 @@ def test_teacher_forcing_makes_a_hard_cell_easy() -> None:
 
 
 def test_a_cell_that_has_no_small_jacobian_is_refused() -> None:
-    with pytest.raises(ValueError, match="set trajectory to sequential or picard"):
-        newton(TransformerCell(32, 4, "rms"), torch.randn(1, 4, 32), torch.randn(1, 3, 32))
+    with pytest.raises(ValueError, match="set trajectory to Picard, or to Sequential with adjoint autograd"):
+        solve(TransformerCell(32, 4, "rms"), torch.randn(1, 4, 32), torch.randn(1, 3, 32))
 
 
 def test_a_guess_of_teacher_without_one_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"newton\.guess is teacher, but there are no teacher memories"):
-        newton(ParaGRUCell(4, 1, "tanh"), torch.zeros(1, 1, 4), torch.zeros(1, 3, 4), NewtonOptions(guess="teacher"))
+    with pytest.raises(ValueError, match=r"Newton\.guess is teacher, but there are no teacher memories"):
+        solve(ParaGRUCell(4, 1, "tanh"), torch.zeros(1, 1, 4), torch.zeros(1, 3, 4), Newton(guess="teacher"))
+
+
+def test_teacher_forcing_without_a_teacher_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"Newton\.teacher_forcing is 0\.5, but there are no teacher memories"):
+        solve(ParaGRUCell(4, 1, "tanh"), torch.zeros(1, 1, 4), torch.zeros(1, 3, 4), Newton(teacher_forcing=0.5))
+
+
+def test_a_list_of_teacher_forcing_is_for_a_whole_stage() -> None:
+    with pytest.raises(ValueError, match="a trajectory is solved with one value; call `at`"):
+        solve(ParaGRUCell(4, 1, "tanh"), torch.zeros(1, 1, 4), torch.zeros(1, 3, 4), Newton(teacher_forcing=[1.0, 0.0]))
 
 
 @pytest.mark.parametrize(
     ("option", "value", "match"),
     [
-        ("tolerance", 0.0, r"newton\.tolerance is 0\.0, but must be above 0"),
-        ("tolerance", float("nan"), r"newton\.tolerance is nan, but must be above 0"),
-        ("alpha", 1.5, r"newton\.alpha is 1\.5, but must lie between 0 and 1; choose for example 0"),
-        ("maximum_iterations", -1, r"newton\.maximum_iterations is -1, but must be at least 0"),
-        ("patience", 0, r"newton\.patience is 0, but must be at least 1"),
-        ("window", 0, r"newton\.window is 0, but must be at least 1"),
+        ("tolerance", 0.0, r"Newton\.tolerance is 0\.0, but must be above 0"),
+        ("tolerance", float("nan"), r"Newton\.tolerance is nan, but must be above 0"),
+        (
+            "teacher_forcing",
+            1.5,
+            r"Newton\.teacher_forcing is 1\.5, but must lie between 0 and 1; choose for example 0",
+        ),
+        ("teacher_forcing", [1.0, -0.5], r"Newton\.teacher_forcing is -0\.5, but must lie between 0 and 1"),
+        ("teacher_forcing", [], r"Newton\.teacher_forcing is empty"),
+        ("maximum_iterations", -1, r"Newton\.maximum_iterations is -1, but must be at least 0"),
+        ("patience", 0, r"Newton\.patience is 0, but must be at least 1"),
+        ("window", 0, r"Newton\.window is 0, but must be at least 1"),
     ],
 )
-def test_impossible_options_are_refused(option: str, value: float, match: str) -> None:
+def test_impossible_options_are_refused(option: str, value: object, match: str) -> None:
     with pytest.raises(ValueError, match=match):
-        NewtonOptions(**{option: value})
+        Newton(**{option: value})

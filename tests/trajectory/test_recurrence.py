@@ -9,7 +9,6 @@ from torch import Tensor
 from memtrain.metrics import largest_lyapunov_exponent
 from memtrain.networks.cells import (
     Cell,
-    GRUCell,
     LSTMCell,
     MLPCell,
     ParaGRUCell,
@@ -18,10 +17,10 @@ from memtrain.networks.cells import (
     TransformerCell,
 )
 from memtrain.networks.memory import normalize_memory
-from memtrain.trajectory import sequential
+from memtrain.scan import preceding
+from memtrain.trajectory import rollout
 from memtrain.trajectory.exponent import largest_exponent
 from memtrain.trajectory.recurrence import Recurrence, propagate
-from memtrain.trajectory.scan import preceding
 
 
 @pytest.fixture
@@ -107,7 +106,7 @@ def test_teacher_forcing_scales_the_jacobian_by_what_it_leaves_of_the_state() ->
 
 
 def test_teacher_forcing_without_a_teacher_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"alpha is 0\.5, but there are no teacher memories"):
+    with pytest.raises(ValueError, match=r"Newton\.teacher_forcing is 0\.5, but there are no teacher memories"):
         Recurrence.of(ParaGRUCell(4, 1, "tanh"), torch.zeros(1, 2, 4), alpha=0.5)
 
 
@@ -121,24 +120,9 @@ class Distant(MLPCell):
 def test_a_cell_without_forward_mode_derivatives_is_refused_with_a_remedy() -> None:
     recurrence = Recurrence.of(Distant(4, 2, "rms"), torch.randn(1, 3, 4))
     with pytest.raises(
-        ValueError, match=r"Distant, .* \(Trying to use forward AD with .*\); override its elementary_step"
+        ValueError, match=r"Distant, .* \(Trying to use forward AD with .*\); override its elementary_update"
     ):
         recurrence.linearize(torch.randn(1, 3, 2, 4))
-
-
-class Slow(GRUCell):
-    """A cell of one's own on top of one that has elementary steps, which are not its own."""
-
-    def step(self, memory: Tensor, embedding: Tensor) -> Tensor:
-        return torch.lerp(memory, super().step(memory, embedding), 0.1)
-
-
-def test_the_jacobian_of_a_subclass_is_that_of_its_own_step() -> None:
-    cell = Slow(4, 1, "tanh").double()
-    before, embeddings = torch.rand(1, 1, 1, 4, dtype=torch.float64), torch.randn(1, 1, 4, dtype=torch.float64)
-    _, (jacobian,) = Recurrence.of(cell, embeddings).linearize(before, "full")
-    expected = torch.autograd.functional.jacobian(lambda m: cell.step(m, embeddings[:, 0]), before[:, 0])
-    torch.testing.assert_close(jacobian.squeeze(), expected.squeeze(), rtol=1e-12, atol=1e-12)
 
 
 def test_some_samples_over_some_timesteps_are_a_recurrence_of_their_own(
@@ -178,7 +162,7 @@ def test_a_bounded_cell_never_leaves_that_cube(kind: type[StructuredCell]) -> No
         for parameter in cell.parameters():
             parameter.normal_(0, 3)
         start = 3 * torch.randn(4, 2, 8)
-        states = sequential(cell, start, torch.randn(4, 50, 8)).states
+        states = rollout(cell, start, torch.randn(4, 50, 8))
     bounds = start.abs().flatten(1).amax(1).clamp(min=1)
     assert (states.abs().flatten(1).amax(1) <= bounds).all()
 
@@ -186,7 +170,7 @@ def test_a_bounded_cell_never_leaves_that_cube(kind: type[StructuredCell]) -> No
 @pytest.mark.parametrize("jacobian", ["auto", "full"])
 def test_the_exponent_is_that_of_the_metric(cell: Cell, start: Tensor, embeddings: Tensor, jacobian: str) -> None:
     """The metric follows the same random direction by Jacobian-vector products."""
-    states = sequential(cell, start, embeddings).states
+    states = rollout(cell, start, embeddings)
     _, matrices = Recurrence.of(cell, embeddings).linearize(preceding(start, states), jacobian)
     exponents = largest_exponent(matrices, seed=4)
     assert exponents.shape == (2,)

@@ -3,7 +3,7 @@
 from lightning import Callback, LightningModule, Trainer
 
 from memtrain.callbacks.writer import tensorboard_writer
-from memtrain.training import MemoryModule
+from memtrain.training import StageModule
 
 COSTS = {
     "by_steps": "steps",
@@ -54,7 +54,7 @@ class Axes(Callback):
         writer = tensorboard_writer(trainer)
         if writer is None:
             return
-        assert isinstance(pl_module, MemoryModule)
+        assert isinstance(pl_module, StageModule)
         for name, value in trainer.callback_metrics.items():
             if name.startswith("val/"):
                 for axis, counter in COSTS.items():

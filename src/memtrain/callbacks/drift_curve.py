@@ -4,7 +4,7 @@ from lightning import Callback, LightningModule, Trainer
 from matplotlib.figure import Figure
 
 from memtrain.callbacks.writer import tensorboard_writer
-from memtrain.training import MemoryModule
+from memtrain.training import StageModule
 
 
 class DriftCurve(Callback):
@@ -12,7 +12,7 @@ class DriftCurve(Callback):
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draw the curve; Lightning calls this before the module logs and forgets its metrics."""
-        assert isinstance(pl_module, MemoryModule)
+        assert isinstance(pl_module, StageModule)
         drift = pl_module.evaluation("val").drift
         if not drift.update_called:
             return

@@ -8,7 +8,7 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from memtrain.callbacks.writer import tensorboard_writer
-from memtrain.training import MemoryModule
+from memtrain.training import StageModule
 
 
 class Hyperparameters(Callback):
@@ -19,7 +19,7 @@ class Hyperparameters(Callback):
         writer = tensorboard_writer(trainer)
         if writer is None:
             return
-        assert isinstance(pl_module, MemoryModule)
+        assert isinstance(pl_module, StageModule)
         options = {**pl_module.hparams, **trainer.datamodule.hparams}  # type: ignore[attr-defined]
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
         costs = {f"cost/{name}": float(value) for name, value in pl_module.counters.to_primitive().items()}

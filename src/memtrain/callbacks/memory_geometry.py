@@ -6,8 +6,7 @@ from lightning import Callback, LightningModule, Trainer
 from memtrain.batch import SequenceBatch
 from memtrain.callbacks.writer import tensorboard_writer
 from memtrain.data import SequenceDataModule
-from memtrain.training import MemoryModule
-from memtrain.training.evaluation import predictions
+from memtrain.training import StageModule
 
 
 class MemoryGeometry(Callback):
@@ -29,7 +28,7 @@ class MemoryGeometry(Callback):
         if writer is None:
             return
         data: SequenceDataModule = trainer.datamodule  # type: ignore[attr-defined]
-        assert isinstance(pl_module, MemoryModule)
+        assert isinstance(pl_module, StageModule)
         dataset = data.dataset("val")
         sequences = min(len(dataset), -(-self.points // data.sequence_length))
         batch = dataset.__getitems__(range(sequences))
@@ -44,7 +43,7 @@ class MemoryGeometry(Callback):
         on_device = SequenceBatch(*(tensor.to(pl_module.device) for tensor in batch))
         trains = pl_module.training
         pl_module.eval()  # a cell may have dropout
-        result = predictions(pl_module.teacher, pl_module.rnn, on_device, everywhere=True)
+        result = pl_module.predictions(on_device, everywhere=True)
         pl_module.train(trains)
         for name, memories in (("teacher", result.memories), ("rollout", result.states)):
             if memories is not None:

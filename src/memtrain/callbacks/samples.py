@@ -8,8 +8,9 @@ from torch import Tensor
 
 from memtrain.callbacks.writer import tensorboard_writer
 from memtrain.data import SequenceDataModule
+from memtrain.networks import StreamingModel
 from memtrain.networks.generation import generate_tokens
-from memtrain.training import MemoryModule
+from memtrain.training import StageModule
 
 
 class Samples(Callback):
@@ -27,12 +28,13 @@ class Samples(Callback):
         """Generate as many tokens as a training sequence has, with the same random numbers every time."""
         writer = tensorboard_writer(trainer)
         data: SequenceDataModule = trainer.datamodule  # type: ignore[attr-defined]
-        assert isinstance(pl_module, MemoryModule)
-        if writer is None or pl_module.rnn is None or data.start_token is None:
+        assert isinstance(pl_module, StageModule)
+        *_, model = pl_module.models.values()
+        if writer is None or data.start_token is None or not isinstance(model, StreamingModel):
             return
         prompt = torch.full((self.samples, 1), data.start_token, device=pl_module.device)
         generator = torch.Generator().manual_seed(0)
-        tokens = generate_tokens(pl_module.rnn, prompt, data.sequence_length, self.temperature, generator).cpu()
+        tokens = generate_tokens(model, prompt, data.sequence_length, self.temperature, generator).cpu()
         shown = data.render(tokens)
         if isinstance(shown, Tensor):
             writer.add_image("samples", image_grid(shown), pl_module.counters.steps, dataformats="HW")

@@ -15,6 +15,9 @@ from torch.utils.data import DataLoader, Dataset
 from memtrain.batch import IGNORE_INDEX, SequenceBatch
 from memtrain.data.blocks import Rows, Split
 from memtrain.data.sampler import ENDLESS, EvaluationSampler, TrainingSampler
+from memtrain.networks.encoder import Tokens
+from memtrain.networks.heads import Categorical, Score
+from memtrain.networks.interface import Interface
 from memtrain.options import require_at_least
 
 CHECKED_ROWS = 256
@@ -52,7 +55,7 @@ class SequenceDataset(Dataset[SequenceBatch], ABC):
         if past_end.any():  # only from EvaluationSampler, to give every rank equally many rows
             targets = np.where(past_end[:, None], IGNORE_INDEX, targets)
         index = np.where(past_end, -1, positions)
-        return SequenceBatch(*(torch.from_numpy(np.ascontiguousarray(a)) for a in (inputs, targets, index)))
+        return SequenceBatch.of(*(torch.from_numpy(np.ascontiguousarray(a)) for a in (inputs, targets, index)))
 
     def __getitem__(self, index: int) -> SequenceBatch:
         """Return one sample, without a batch axis."""
@@ -86,6 +89,8 @@ class SequenceDataModule(LightningDataModule, ABC):
     """
 
     modality: ClassVar[Literal["symbols", "text", "image"]]
+    score: ClassVar[Score] = "loss"
+    """What methods are compared by: accuracy where every target can be known, loss where targets are random."""
     difficulty_name: ClassVar[str | None] = None
     """Name of the option that holds the difficulty; None where a data set has none."""
     start_token: ClassVar[int | None] = None
@@ -122,6 +127,10 @@ class SequenceDataModule(LightningDataModule, ABC):
     @abstractmethod
     def vocabulary_size(self) -> int:
         """Number of different tokens V; follows from the options alone."""
+
+    def interface(self) -> Interface:
+        """What goes into a network and what comes out: tokens; follows from the options alone."""
+        return Interface(Tokens(self.vocabulary_size), Categorical(self.vocabulary_size, self.score))
 
     @property
     @abstractmethod

@@ -13,6 +13,7 @@ from torchmetrics import Metric
 from memtrain.callbacks import write_hyperparameters
 from memtrain.checkpoints import load_checkpoint
 from memtrain.data import SequenceDataModule
+from memtrain.divergence import Diverged
 from memtrain.experiment.launcher import is_first
 from memtrain.experiment.plan import (
     Rates,
@@ -30,9 +31,9 @@ from memtrain.files import LAST_CHECKPOINT, read_json, write_json
 from memtrain.fit import MemtrainCLI
 from memtrain.lock import only_worker
 from memtrain.provenance import provenance
-from memtrain.training import MemoryModule
-from memtrain.training.divergence import Diverged
+from memtrain.training import MemoryModule, StageModule
 from memtrain.training.loading import load_module
+from memtrain.training.optimization import trainable
 
 WARM_UP_STEPS, TIMED_STEPS = 10, 30
 VALIDATIONS = 10
@@ -179,6 +180,11 @@ def time_steps(plan: StagePlan, folder: Path, source: Path | None) -> float:
     return cli.trainer.strategy.broadcast(seconds)  # the first process's, so that all train as many steps
 
 
+def encoder_of(module: StageModule) -> str | None:
+    """How the encoder of a stage's teacher attends; None without teacher."""
+    return module.network.attention if isinstance(module, MemoryModule) and module.teacher is not None else None
+
+
 def untouched(folder: Path) -> Path:
     """A root directory for trainers that must start from nothing.
 
@@ -215,7 +221,7 @@ def result(
     """
     checkpoint = directory / plan.folder / LAST_CHECKPOINT
     module = load_module(checkpoint)
-    networks = {"teacher": module.teacher, "rnn": module.rnn}
+    networks = module.networks
     split = "val" if run.rates else "test"
     difficulties = [run.difficulty] if run.rates else evaluation_difficulties(experiment, run)
     return {
@@ -231,8 +237,8 @@ def result(
         "seed": run.seed,
         "learning_rate": plan.configuration["model"]["init_args"]["learning_rate"],
         "data": experiment.stages[plan.name].data,
-        "encoder": module.network.attention if module.teacher is not None else None,
-        "trains_teacher": bool(module.trainable()["teacher"]),
+        "encoder": encoder_of(module),
+        "trains_teacher": bool(trainable(networks).get("teacher")),
         "parameters": {
             name: sum(parameter.numel() for parameter in network.parameters())
             for name, network in networks.items()
@@ -274,7 +280,7 @@ def show_result(
 
 
 def evaluate(
-    plan: StagePlan, module: MemoryModule, data: SequenceDataModule, split: str, directory: Path
+    plan: StagePlan, module: StageModule, data: SequenceDataModule, split: str, directory: Path
 ) -> dict[str, Any]:
     """The metrics of a module, without the split's name, and the reference lines of the data."""
     options = plan.configuration["trainer"]

@@ -17,8 +17,9 @@ from memtrain.data import SequenceDataModule
 from memtrain.data.sources import describe_files, files_under
 from memtrain.experiment.specification import Experiment, Number
 from memtrain.fit import resolve
+from memtrain.networks import Interface
 from memtrain.parsing import SentenceParser, sentence
-from memtrain.training import MemoryModule
+from memtrain.training import StageModule
 
 Rates = Mapping[str, float]
 """Learning rates by stage; a stage that is not in it keeps the file's."""
@@ -194,13 +195,13 @@ def check_modules(runs: Iterable[Sequence[StagePlan]]) -> None:
         ValueError: saying what is wrong with it.
     """
     parser = SentenceParser()
-    parser.add_subclass_arguments(MemoryModule, "model", fail_untyped=False)
+    parser.add_subclass_arguments(StageModule, "model", fail_untyped=False)
     built: set[str] = set()
     for plans in runs:
         network: Any = None
         for plan in plans:
             model, size = plan.configuration["model"], plan.configuration["data"]["init_args"].get("batch_size")
-            options = {**model["init_args"], "vocabulary_size": 2}
+            options = {**model["init_args"], "interface": Interface.of_tokens(2).to_primitive()}
             network = options["network"] = options.get("network") or network  # null: that of the stage before
             if options.pop("init_from", None) and network is None:
                 break  # that of a checkpoint

@@ -19,7 +19,7 @@ from memtrain.experiment.slurm import note_job, queued, require_programs, submis
 from memtrain.experiment.specification import Experiment
 from memtrain.experiment.tuning import rates_of, write_tuning
 from memtrain.files import write_text
-from memtrain.fit.command import has_gpu
+from memtrain.fit.trainer import has_gpu
 from memtrain.options import require_at_least
 
 JOBS_ON_CPU = 2

@@ -9,6 +9,7 @@ from lightning import Trainer
 from lightning.fabric.plugins.environments import SLURMEnvironment
 
 from memtrain.files import LAST_CHECKPOINT
+from memtrain.private import HPC_CHECKPOINTS
 
 REMEDY = "give sbatch and srun --nodes and --ntasks-per-node as trainer.num_nodes and trainer.devices."
 
@@ -63,7 +64,7 @@ def is_next_turn() -> bool:
 
 def left_at_time_limit(folder: Path) -> Path | None:
     """The newest checkpoint that Lightning has saved when a time limit was near, and would continue by itself."""
-    found = folder.glob("hpc_ckpt_*.ckpt")
+    found = folder.glob(HPC_CHECKPOINTS)
     return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
 

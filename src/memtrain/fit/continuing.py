@@ -3,15 +3,51 @@
 from pathlib import Path
 from typing import Any
 
+from jsonargparse import Namespace
+
 from memtrain.callbacks.hyperparameters import flat
 from memtrain.checkpoints import load_checkpoint
 from memtrain.data import SequenceDataModule
 from memtrain.files import LAST_CHECKPOINT
-from memtrain.fit.cluster import left_at_time_limit
-from memtrain.training import MemoryModule
+from memtrain.fit.cluster import continues_by_itself, is_next_turn, left_at_time_limit
+from memtrain.private import added_by_lightning
+from memtrain.training import StageModule
 
 FREE_DATA_OPTIONS = ("batch_size", "workers", "evaluation_samples", "evaluation_batch_size")
 """Options of the data that may change when a run is continued: on another machine, with another number of processes."""
+
+
+def require_checkpoint(settings: Namespace, command: str, folder: Path) -> None:
+    """Refuse a `ckpt_path` that is missing, unsafe, or not of this stage.
+
+    Lightning merges a checkpoint's options over those of the command line; `last` is the one way in which these cannot
+    differ when a run is continued.
+
+    Args:
+        settings: a parsed configuration with `model`, `trainer` and `ckpt_path`.
+        command: fit, validate, test or predict.
+        folder: of the run.
+
+    Raises:
+        ValueError: saying what to give instead.
+    """
+    path, asked = settings.ckpt_path, settings.model.class_path
+    if command != "fit":
+        if path is None:
+            raise ValueError(f"ckpt_path is missing, but {command} reads a checkpoint; give its file.")
+        require_class(path, path, asked)
+    elif path is None:
+        if not (is_next_turn() and continues_by_itself(folder)):
+            refuse_trained(folder)
+    elif path != "last":
+        raise ValueError(
+            f"ckpt_path is {path}, but fit takes only last, with trainer.default_root_dir the folder of the "
+            "run to continue; to start a stage from another's checkpoint, give it as model.init_from."
+        )
+    elif settings.trainer.default_root_dir is None:
+        raise ValueError("ckpt_path is last, but no run is named; give its folder as trainer.default_root_dir.")
+    else:
+        require_class(path, folder / LAST_CHECKPOINT, asked)
 
 
 def require_class(option: str, file: Path | str, asked: str) -> None:
@@ -30,7 +66,7 @@ def require_class(option: str, file: Path | str, asked: str) -> None:
         raise ValueError(f"ckpt_path is {option}, a checkpoint of {trained}, but model is {asked}; name that one.")
 
 
-def require_same_options(file: Path, model: MemoryModule, data: SequenceDataModule) -> None:
+def require_same_options(file: Path, model: StageModule, data: SequenceDataModule) -> None:
     """Refuse to continue a run with other options of its model or data, which would be recorded and not used.
 
     Raises:
@@ -44,7 +80,7 @@ def require_same_options(file: Path, model: MemoryModule, data: SequenceDataModu
     for part, (given, recorded) in built.items():
         own = flat(given)
         for name, value in flat(recorded).items():
-            free = name.startswith("_") or (part == "data" and name in FREE_DATA_OPTIONS)
+            free = added_by_lightning(name) or (part == "data" and name in FREE_DATA_OPTIONS)
             if own.get(name) != value and not free:
                 raise ValueError(
                     f"ckpt_path is last, a run with {part}.{name} {value}, but here it is {own.get(name)}; "

@@ -19,23 +19,23 @@ from memtrain.networks import RNN, NetworkOptions
 from memtrain.networks.cells import GRUCell
 from memtrain.style import COLOURS, GREY, STYLE
 from memtrain.training import BPTTModule, DMTModule, MemoryModule, SMTModule
-from memtrain.training.evaluation import predictions
-from memtrain.trajectory import NewtonOptions, newton
+from memtrain.training.evaluation import predict_with_memories
+from memtrain.trajectory import Newton, Windows
 
 Stage = Literal["smt", "dmt", "bptt"]
 MODULES: dict[Stage, type[MemoryModule]] = {"smt": SMTModule, "dmt": DMTModule, "bptt": BPTTModule}
 OPTIONS: dict[Stage, dict[str, Any]] = {
     "smt": {"timesteps_per_sequence": 2, "timestep_sampling": "targets"},
-    "dmt": {"start": "teacher", "starts": 4, "rollout_length": [4, 8, 16, 32], "schedule": "cosine"},
+    "dmt": {"windows": Windows(starts=4, length=[4, 8, 16, 32]), "schedule": "cosine"},
     "bptt": {},
 }
-"""What differs from a stage's defaults: as in experiments/demo."""
+"""Options of each stage beside its defaults, as in experiments/demo."""
 READOUTS: dict[Stage, Literal["decoder", "linear"]] = {"smt": "decoder", "dmt": "decoder", "bptt": "linear"}
-"""Of a method that begins with this stage: under BPTT a GRU learns faster with a linear one, which SMT lacks."""
+"""The readout of a method, by its first stage. Under BPTT a GRU learns faster with a linear one; SMT has none."""
 
 
 class Reader(Callback):
-    """Reads the RNN before the first step of a stage, and after every few.
+    """Reads the RNN before the first step of a stage, and then at regular steps.
 
     Args:
         batch: samples on which it is read.
@@ -50,11 +50,11 @@ class Reader(Callback):
         self.readings: list[tuple[int, dict[str, float | None]]] = []
 
     def on_train_start(self, trainer: Trainer, module: MemoryModule) -> None:  # type: ignore[override]
-        """The networks as the stage before has left them."""
+        """Read the networks of the stage before."""
         self._read(module)
 
     def on_train_batch_end(self, trainer: Trainer, module: MemoryModule, *_: Any) -> None:  # type: ignore[override]
-        """The networks on their way."""
+        """Read the networks at every so many steps."""
         if trainer.global_step % self.every == 0:
             self._read(module)
 
@@ -77,15 +77,15 @@ def exponent_along_training(
 ) -> tuple[list[dict[str, Any]], Figure]:
     """Train GRUs on retrieval, on one thread, and read them all along.
 
-    A GRU and not a ParaGRU: units of the latter never see one another, so that a single layer of it cannot store the
-    token that follows a marker, however it is trained.
+    Not ParaGRUs: their units never see one another, so a single layer cannot store the token after a marker, however
+    it is trained.
 
     Args:
         methods: the stages of each method, which follow one another.
-        steps: optimiser steps of each method, shared equally by its stages.
-        length: timesteps of a sequence; the needle is to be kept for more than half of them.
-        seeds: of networks and data.
-        symbols: of retrieval; chance is 1 in so many.
+        steps: optimizer steps of each method, shared equally by its stages.
+        length: timesteps of a sequence; the RNN must remember the needle for more than half of them.
+        seeds: seeds of networks and data.
+        symbols: symbols of retrieval; chance is one divided by their number.
         width: features of a token, D.
         memory_tokens: tokens of a memory, K.
         learning_rate: of all stages.
@@ -114,7 +114,7 @@ def exponent_along_training(
             for stage in stages:
                 options = OPTIONS[stage] | {"learning_rate": learning_rate, "seed": seed, "init_from": source}
                 options |= {"network": network} if source is None else {}
-                module = MODULES[stage](vocabulary_size=data.vocabulary_size, **options)
+                module = MODULES[stage](interface=data.interface(), **options)
                 reader = Reader(batch, max(1, steps // readings))
                 source = train(module, data, steps // len(stages), reader, Path(folder) / f"{stage}.ckpt")
                 for done, found in reader.readings:
@@ -153,17 +153,19 @@ def read(rnn: RNN, batch: SequenceBatch) -> dict[str, float | None]:
         `accuracy` of the rollout in [0, 1]; `exponent`, the largest Lyapunov exponent (nats a step, mean over samples);
         what `describe` says of Newton's method, from the better of zeros and `f(0, x_t)`.
     """
-    options = NewtonOptions(exponent=True)
+    size, length = batch.inputs.shape
     with fallbacks_unwarned():
-        solved = newton(rnn.cell, rnn.initial_memory(len(batch.inputs)), rnn.embed(batch.inputs), options)
+        solved = Newton(exponent=True).solve(
+            rnn.cell, rnn.initial_memory(size), rnn.embed(batch.inputs), torch.arange(length)
+        )
     assert solved.exponent is not None
-    accuracy = mean(predictions(None, rnn, batch).per_sample("rollout")["accuracy"])
+    accuracy = mean(predict_with_memories(None, rnn, batch).per_sample("rollout")["accuracy"])
     return {"accuracy": accuracy, "exponent": mean(solved.exponent)} | describe(solved)
 
 
 def draw(rows: pd.DataFrame) -> Figure:
     """Accuracy, exponent and iterations against steps: a line for each method and seed."""
-    colours = dict(zip(rows["method"].unique(), COLOURS, strict=False))
+    colors = dict(zip(rows["method"].unique(), COLOURS, strict=False))
     labels = {
         "accuracy": "accuracy of the rollout",
         "exponent": "largest Lyapunov exponent (nats a step)",
@@ -174,13 +176,11 @@ def draw(rows: pd.DataFrame) -> Figure:
         for axes, (column, label) in zip(figure.subplots(1, 3), labels.items(), strict=True):
             for (method, seed), own in rows.groupby(["method", "seed"], sort=False):
                 first = seed == rows["seed"].iloc[0]
-                axes.plot(
-                    own["step"], own[column].astype(float), color=colours[method], label=method if first else None
-                )
+                axes.plot(own["step"], own[column].astype(float), color=colors[method], label=method if first else None)
                 handed = own.loc[own["stage"] != own["stage"].shift(), "step"].iloc[1:]
                 for step in handed if first else ():
-                    axes.axvline(step, color=colours[method], linestyle=":", linewidth=1)
-            axes.set(xlabel="optimiser steps, all stages (dotted: the next one begins)", ylabel=label)
+                    axes.axvline(step, color=colors[method], linestyle=":", linewidth=1)
+            axes.set(xlabel="optimizer steps, all stages (dotted: the next one begins)", ylabel=label)
         axes.legend()
         figure.axes[0].set_ylim(0, 1.05)
         figure.axes[1].axhline(0, color=GREY, linewidth=1)

@@ -1,4 +1,4 @@
-"""How strongly the last prediction pulls on what lies far back: through the RNN, and through encoder and decoder."""
+"""How strongly the last prediction pulls on distant inputs: through the RNN, and through encoder and decoder."""
 
 import itertools
 from typing import Any, Literal
@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from memtrain.batch import SequenceBatch
 from memtrain.data import Retrieval
 from memtrain.metrics import GradientProfile, rnn_gradient_profile, teacher_gradient_profile
-from memtrain.networks import RNN, NetworkOptions, Teacher
+from memtrain.networks import RNN, Interface, NetworkOptions, Teacher
 from memtrain.style import COLOURS, GREY, STYLE
 
 Route = Literal["rnn", "teacher"]
@@ -36,8 +36,8 @@ def gradient_profiles(
         sequences: over which norms are averaged; the same for all seeds.
 
     Returns:
-        A row for each network, route (`rnn`: BPTT's, `teacher`: SMT's), seed, length and distance T-1-t, which goes by
-        powers of two and ends at the first input: `embedding` and `memory` of the `GradientProfile` at t.
+        A row for each network, route (`rnn`: BPTT's, `teacher`: SMT's), seed, length and distance T-1-t. Distances are
+        powers of two and, last, that of the first input. `embedding` and `memory` are the `GradientProfile` at t.
     """
     torch.set_num_threads(1)
     rows = []
@@ -47,7 +47,7 @@ def gradient_profiles(
         for route in LINES:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
-                profile = profile_of(route, options, data.vocabulary_size, batch)
+                profile = profile_of(route, options, data.interface(), batch)
             for distance in distances(length):
                 t = length - 1 - distance
                 rows.append(
@@ -57,11 +57,11 @@ def gradient_profiles(
     return rows, draw(pd.DataFrame(rows))
 
 
-def profile_of(route: Route, options: NetworkOptions, vocabulary_size: int, batch: SequenceBatch) -> GradientProfile:
+def profile_of(route: Route, options: NetworkOptions, interface: Interface, batch: SequenceBatch) -> GradientProfile:
     """The profile of a new network, by one of the two routes."""
     if route == "rnn":
-        return rnn_gradient_profile(RNN(options, vocabulary_size), batch.inputs, batch.targets)
-    return teacher_gradient_profile(Teacher(options, vocabulary_size), batch.inputs, batch.targets)
+        return rnn_gradient_profile(RNN(options, interface), batch)
+    return teacher_gradient_profile(Teacher(options, interface), batch)
 
 
 def distances(length: int) -> list[int]:
@@ -71,23 +71,25 @@ def distances(length: int) -> list[int]:
 
 
 def draw(rows: pd.DataFrame) -> Figure:
-    """Norms against distance at the largest length, one panel each: a line a network and route, the mean over seeds
-    between the smallest and the largest; norms that are 0 in float32 are left out.
+    """Norms against distance at the largest length, one panel each.
+
+    A line is the mean over seeds for one network and route, in a band from the smallest to the largest. Norms that are
+    0 in float32 are left out.
     """
     longest = rows[rows["length"] == rows["length"].max()]
-    colours = dict(zip(rows["network"].unique(), COLOURS, strict=False))
+    colors = dict(zip(rows["network"].unique(), COLOURS, strict=False))
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(9.2, 4), layout="constrained")
         for axes, (column, label) in zip(figure.subplots(1, 2, sharey=True), PANELS.items(), strict=True):
             for (network, route), own in longest.groupby(["network", "route"], sort=False):
                 seeds = own[own[column] > 0].groupby("distance")[column].agg(["mean", "min", "max"])
-                axes.plot(seeds.index, seeds["mean"], LINES[route], color=colours[network], marker="o", markersize=3)
-                axes.fill_between(seeds.index, seeds["min"], seeds["max"], color=colours[network], alpha=0.15, lw=0)
+                axes.plot(seeds.index, seeds["mean"], LINES[route], color=colors[network], marker="o", markersize=3)
+                axes.fill_between(seeds.index, seeds["min"], seeds["max"], color=colors[network], alpha=0.15, lw=0)
             axes.set_xscale("symlog", base=2, linthresh=1)
             axes.set(yscale="log", xlabel="timesteps back from the last, T-1-t", title=label)
             axes.set_xticks(longest["distance"].unique(), longest["distance"].unique())
         axes.yaxis.set_tick_params(labelleft=True)
-        handles = [Line2D([], [], color=colour, label=network) for network, colour in colours.items()]
+        handles = [Line2D([], [], color=color, label=network) for network, color in colors.items()]
         handles += [
             Line2D([], [], color=GREY, label="through the RNN (BPTT)"),
             Line2D([], [], color=GREY, linestyle="--", label="through encoder and decoder (SMT)"),

@@ -19,10 +19,10 @@ from torch import Tensor
 from memtrain.measurements.solving import describe, fallbacks_unwarned, mean
 from memtrain.networks.cells import Cell, GRUCell, ParaGRUCell, ParaLSTMCell
 from memtrain.networks.memory import normalize_memory
+from memtrain.scan import preceding
 from memtrain.style import COLOURS, GREY, STYLE
-from memtrain.trajectory import NewtonOptions, Recurrence, newton, sequential
+from memtrain.trajectory import Newton, Recurrence, rollout
 from memtrain.trajectory.exponent import largest_exponent
-from memtrain.trajectory.scan import preceding
 
 CellName = Literal["para_gru", "para_lstm", "gru"]
 CELLS: dict[CellName, type[Cell]] = {"para_gru": ParaGRUCell, "para_lstm": ParaLSTMCell, "gru": GRUCell}
@@ -37,7 +37,7 @@ class Problem:
 
     Attributes:
         cell: the update f.
-        nearby: f before an optimiser's step: every weight a little different.
+        nearby: f before an optimizer step: every weight is a little different.
         memory: the memory to start from, `[B, K, D]`.
         embeddings: embedded inputs, `[B, T, D]`.
     """
@@ -60,19 +60,19 @@ def newton_iterations(
     """Solve rollouts of random cells on random inputs by Newton's method, and sequentially, on one thread.
 
     Args:
-        cells: which cells, with the numbers in a memory of each, its units.
-        scales: standard deviation of recurrent weights, those of a dense cell over the square root of its units:
-            larger ones make a cell more chaotic.
+        cells: which cells, and the numbers in a memory of each (its units).
+        scales: standard deviations of recurrent weights, divided by the square root of the units for a dense cell.
+            Larger ones make a cell more chaotic.
         lengths: sequence lengths T.
-        seeds: of weights and inputs.
+        seeds: seeds of weights and inputs.
         batch: samples.
-        step: how far an optimiser's step has moved each weight, up or down. The warm guess is the trajectory before
-            it; the cold one is the better of zeros and `f(0, x_t)`.
+        step: how far an optimizer step has moved each weight, up or down. The warm guess is the trajectory before that
+            step; the cold one is the better of zeros and `f(0, x_t)`.
 
     Returns:
-        A row for each cell, scale, seed, length and guess: the largest Lyapunov exponent (nats a step, mean over
-        samples), what `describe` says; the largest difference of any number of a state from the sequential rollout, and
-        Newton's own estimate of it, `error`; CPU seconds of both, forward only, one call each.
+        A row for each cell, scale, seed, length and guess. `exponent` is the largest Lyapunov exponent, nats a step,
+        mean over samples. `difference` is the largest one between a number of a solved state and of the sequential
+        rollout. CPU seconds of both are of one call, forward only. The other columns are those of `describe`.
     """
     torch.set_num_threads(1)
     rows = []
@@ -105,23 +105,20 @@ def solve_all(problem: Problem, length: int) -> list[dict[str, Any]]:
     """The first `length` steps from both guesses, as rows."""
     embeddings = problem.embeddings[:, :length]
     arguments = problem.cell, problem.memory, embeddings
-    expected, sequential_cpu_seconds = timed(partial(sequential, *arguments))
+    expected, sequential_cpu_seconds = timed(partial(rollout, *arguments))
     recurrence = Recurrence.of(problem.cell, embeddings)
-    _, jacobian = recurrence.linearize(preceding(problem.memory, expected.states))
+    _, jacobian = recurrence.linearize(preceding(problem.memory, expected))
     exponent = mean(largest_exponent(jacobian))
-    before = sequential(problem.nearby, problem.memory, embeddings).states
+    before = rollout(problem.nearby, problem.memory, embeddings)
     rows = []
-    for guess, options, teacher in (
-        ("cold", NewtonOptions(guess="best"), None),
-        ("warm", NewtonOptions(guess="teacher"), before),
-    ):
+    for guess, solver, teacher in (("cold", Newton(guess="best"), None), ("warm", Newton(guess="teacher"), before)):
         with fallbacks_unwarned():
-            solved, seconds = timed(partial(newton, *arguments, options, teacher))
+            solved, seconds = timed(partial(solver.solve, *arguments, torch.arange(length), teacher))
         rows.append(
             {"guess": guess, "exponent": exponent}
             | describe(solved)
             | {
-                "difference": (solved.states - expected.states).abs().max().item(),
+                "difference": (solved.states - expected).abs().max().item(),
                 "newton_cpu_seconds": seconds,
                 "sequential_cpu_seconds": sequential_cpu_seconds,
             }
@@ -130,7 +127,7 @@ def solve_all(problem: Problem, length: int) -> list[dict[str, Any]]:
 
 
 def timed(call: Callable[[], T]) -> tuple[T, float]:
-    """What a call returns, and its CPU seconds, which other programs on the machine hardly change."""
+    """What a call returns, and its CPU seconds; other programs on the machine hardly change these."""
     start = time.process_time()
     returned = call()
     return returned, time.process_time() - start
@@ -138,18 +135,18 @@ def timed(call: Callable[[], T]) -> tuple[T, float]:
 
 def draw(rows: pd.DataFrame) -> Figure:
     """Iterations against length and against exponent, fallback against exponent, and seconds against length."""
-    colours = dict(zip(rows["cell"].unique(), COLOURS, strict=False))
+    colors = dict(zip(rows["cell"].unique(), COLOURS, strict=False))
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(9.2, 7.2), layout="constrained")
         by_length, by_exponent, fallback, cost = figure.subplots(2, 2).flat
-        draw_lengths(by_length, rows, colours)
+        draw_lengths(by_length, rows, colors)
         for (cell, guess), own in rows.groupby(["cell", "guess"], sort=False):
-            marker: dict[str, Any] = {"color": colours[cell], "markersize": 4, "linestyle": ""}
+            marker: dict[str, Any] = {"color": colors[cell], "markersize": 4, "linestyle": ""}
             marker |= {"marker": "o"} if guess == "cold" else {"marker": "o", "markerfacecolor": "none"}
             by_exponent.plot(own["exponent"], own["iterations"].astype(float), **marker)
             fallback.plot(own["exponent"], own["windows"] + own["sequential"], **marker)
             ratio = (own["newton_cpu_seconds"] / own["sequential_cpu_seconds"]).groupby(own["length"]).median()
-            cost.plot(ratio.index, ratio, "-" if guess == "cold" else "--", color=colours[cell])
+            cost.plot(ratio.index, ratio, "-" if guess == "cold" else "--", color=colors[cell])
         cost.axhline(1, color=GREY, linewidth=1)
         cost.set(xscale="log", yscale="log", xlabel="length T", ylabel="Newton's CPU seconds / sequential ones")
         cost.set_title("cost: median of all scales and seeds", loc="left")
@@ -160,7 +157,7 @@ def draw(rows: pd.DataFrame) -> Figure:
             axes.axvline(0, color=GREY, linewidth=1)
             axes.set(xlabel="largest Lyapunov exponent (nats a step)", ylabel=label)
         by_exponent.set_title("all lengths, samples solved at once", loc="left")
-        handles = [Line2D([], [], color=colour, marker="o", label=cell) for cell, colour in colours.items()]
+        handles = [Line2D([], [], color=color, marker="o", label=cell) for cell, color in colors.items()]
         handles += [
             Line2D([], [], color=GREY, marker="o", label="cold guess"),
             Line2D([], [], color=GREY, marker="o", linestyle="--", markerfacecolor="none", label="warm guess"),
@@ -169,12 +166,12 @@ def draw(rows: pd.DataFrame) -> Figure:
     return figure
 
 
-def draw_lengths(axes: Axes, rows: pd.DataFrame, colours: dict[Any, str]) -> None:
+def draw_lengths(axes: Axes, rows: pd.DataFrame, colors: dict[Any, str]) -> None:
     """A line for each cell, scale and guess: the mean over seeds; wider for larger scales."""
     widths = {scale: 0.6 + 0.6 * rank for rank, scale in enumerate(sorted(rows["scale"].unique()))}
     for (cell, scale, guess), own in rows.groupby(["cell", "scale", "guess"], sort=False):
         iterations = own["iterations"].astype(float).groupby(own["length"]).mean()
         style = "-" if guess == "cold" else "--"
-        axes.plot(iterations.index, iterations, style, color=colours[cell], linewidth=widths[scale])
+        axes.plot(iterations.index, iterations, style, color=colors[cell], linewidth=widths[scale])
     axes.set(xscale="log", xlabel="length T", ylabel="iterations")
     axes.set_title("the wider a line, the larger the recurrent weights", loc="left")

@@ -6,31 +6,28 @@ from contextlib import contextmanager
 
 from torch import Tensor
 
-from memtrain.trajectory import Fallback, Trajectory
+from memtrain.trajectory import Fallback, NewtonTrajectory
 
 
 @contextmanager
 def fallbacks_unwarned() -> Iterator[None]:
-    """Within, `newton` does not warn of samples that fall back: columns of the table say it."""
+    """Within, Newton does not warn of samples that fall back; columns of the table count them."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="trajectory is newton, but some samples")
+        warnings.filterwarnings("ignore", message="trajectory is Newton, but some samples")
         yield
 
 
-def describe(solved: Trajectory) -> dict[str, float | None]:
+def describe(solved: NewtonTrajectory) -> dict[str, float | None]:
     """How a batch was solved, as columns of a table.
 
     Args:
-        solved: what `memtrain.trajectory.newton` returned.
+        solved: what `Newton.solve` returned.
 
     Returns:
         `iterations`: mean over the samples that were solved over all timesteps at once, None if there are none;
-        `windows` and `sequential`: shares of samples that fell back, in [0, 1]; `error`: the largest that any number of
-        a state may be away from the rollout, to first order.
+        `windows` and `sequential`: shares of samples that fell back, in [0, 1]; `error`: to first order, how far any
+        number of a state is from the rollout at most.
     """
-    assert solved.iterations is not None
-    assert solved.fallback is not None
-    assert solved.error is not None
     at_once = solved.iterations[solved.fallback == Fallback.NONE]
     return {
         "iterations": mean(at_once) if len(at_once) else None,

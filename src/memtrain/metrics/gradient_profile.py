@@ -5,9 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from memtrain.batch import IGNORE_INDEX
-from memtrain.networks import RNN, Teacher
-from memtrain.objectives.losses import cross_entropy
+from memtrain.batch import SequenceBatch
+from memtrain.networks import RNN, OutputHead, Teacher
 
 
 @dataclass(frozen=True)
@@ -17,26 +16,25 @@ class GradientProfile:
     Attributes:
         embedding: `||d CE(y_{T-1}) / d embedding(x_t)||`, `[T]`.
         memory: `||dL / dm_t||`, `[T]`. For the RNN L is the same CE(y_{T-1}), at the rollout's end. For the
-            teacher it is that of `D(m_t, x_{t+1} .. x_{T-1})`, for each t by itself: as deep at every t, and smaller
-            with more inputs after t, among which the decoder's attention is shared.
+            teacher L is the CE(y_{T-1}) of `D(m_t, x_{t+1} .. x_{T-1})`, computed for each t by itself. Its depth is
+            the same at every t. It is smaller with more inputs after t, because they share the decoder's attention.
     """
 
     embedding: Tensor
     memory: Tensor
 
 
-def rnn_gradient_profile(rnn: RNN, inputs: Tensor, targets: Tensor) -> GradientProfile:
+def rnn_gradient_profile(rnn: RNN, batch: SequenceBatch) -> GradientProfile:
     """The profile that BPTT sees: through the rollout, stepped so that each memory is a node of the graph.
 
     Args:
         rnn: the RNN.
-        inputs: int64 `[B, T]`.
-        targets: int64 `[B, T]`; only the last column counts.
+        batch: `[B, T]`; only targets at T-1 count.
 
     Raises:
         ValueError: where no sample has a target at T-1.
     """
-    inputs, last = _with_last_target(inputs, targets)
+    inputs, last = _with_last_target(batch)
     # cuDNN would differentiate an RNN in training mode alone
     with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
         embeddings = rnn.embed(inputs).detach().requires_grad_()
@@ -44,28 +42,27 @@ def rnn_gradient_profile(rnn: RNN, inputs: Tensor, targets: Tensor) -> GradientP
         for embedding in embeddings.unbind(1):
             memory = rnn.step(memory, embedding)
             memories.append(memory)
-        loss = cross_entropy(rnn.read(memory), last).sum()
+        loss = _total(rnn.head, rnn.read(memory), last)
         gradient, *of_memories = torch.autograd.grad(loss, [embeddings, *memories])
     return GradientProfile(_norms(gradient.unsqueeze(2)), _norms(torch.stack(of_memories, dim=1)))
 
 
-def teacher_gradient_profile(teacher: Teacher, inputs: Tensor, targets: Tensor) -> GradientProfile:
+def teacher_gradient_profile(teacher: Teacher, batch: SequenceBatch) -> GradientProfile:
     """The profile that SMT sees: through encoder and decoder, in a few layers whatever the distance.
 
     Args:
         teacher: the teacher.
-        inputs: int64 `[B, T]`.
-        targets: int64 `[B, T]`; only the last column counts.
+        batch: `[B, T]`; only targets at T-1 count.
 
     Raises:
         ValueError: where no sample has a target at T-1.
     """
-    inputs, last = _with_last_target(inputs, targets)
+    inputs, last = _with_last_target(batch)
     length = inputs.shape[1]
     with torch.enable_grad():
         embeddings = teacher.embedding(inputs).detach().requires_grad_()
         memory = teacher.encoder(embeddings, torch.tensor([length - 1], device=inputs.device))
-        loss = cross_entropy(teacher.read(memory[:, 0]), last).sum()
+        loss = _total(teacher.head, teacher.read(memory[:, 0]), last)
         (of_embeddings,) = torch.autograd.grad(loss, embeddings)
 
         memories = teacher.encode(inputs, torch.arange(length, device=inputs.device)).detach()
@@ -74,19 +71,24 @@ def teacher_gradient_profile(teacher: Teacher, inputs: Tensor, targets: Tensor) 
             memory = memory.requires_grad_()
             future = teacher.embedding(inputs[:, t + 1 :])
             at_end = torch.tensor([length - 1 - t], device=inputs.device)
-            logits = teacher.decoder(memory, future, at_end)
-            of_memories += torch.autograd.grad(cross_entropy(logits.squeeze(1), last).sum(), memory)
+            parameters = teacher.decoder(memory, future, at_end).squeeze(1)
+            of_memories += torch.autograd.grad(_total(teacher.head, parameters, last), memory)
     return GradientProfile(_norms(of_embeddings.unsqueeze(2)), _norms(torch.stack(of_memories, dim=1)))
 
 
-def _with_last_target(inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+def _with_last_target(batch: SequenceBatch) -> tuple[Tensor, Tensor]:
     """The inputs of the samples that have a last target, and these targets `[B']`."""
-    bearing = targets[:, -1] != IGNORE_INDEX
+    bearing = batch.mask[:, -1]
     if not bearing.any():
         raise ValueError(
             "The batch has no target at the last timestep, where the gradient profile starts; give another."
         )
-    return inputs[bearing], targets[bearing, -1]
+    return batch.inputs[bearing], batch.targets[bearing, -1]
+
+
+def _total(head: OutputHead, parameters: Tensor, targets: Tensor) -> Tensor:
+    """The loss of all samples, each of which has a target."""
+    return head.loss(parameters, targets, torch.ones_like(targets, dtype=torch.bool)).sum()
 
 
 def _norms(gradients: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from memtrain.networks.cells import Cell
+from memtrain.trajectory.checks import require_same
 from memtrain.trajectory.exponent import size_of
 
 
@@ -15,9 +16,9 @@ from memtrain.trajectory.exponent import size_of
 def largest_lyapunov_exponent(
     cell: Cell, memory: Tensor, embeddings: Tensor, seed: int = 0, skipped_steps: int = 0
 ) -> Tensor:
-    """Mean growth per step, in nats, of a perturbation that follows the linearised rollout.
+    """Mean growth per step, in nats, of a perturbation that follows the linearized rollout.
 
-    A random direction follows the rollout by Jacobian-vector products and is renormalised at each step.
+    A random direction follows the rollout by Jacobian-vector products and is normalized again at each step.
 
     Args:
         cell: the update f.
@@ -30,19 +31,22 @@ def largest_lyapunov_exponent(
         A scalar, averaged over samples and steps.
 
     Raises:
-        ValueError: where no step is left.
+        ValueError: where no step is left; for a cell whose elementary update is not its step.
     """
     if skipped_steps >= embeddings.shape[1]:
         raise ValueError(
             f"skipped_steps is {skipped_steps}, but there are only {embeddings.shape[1]} timesteps; choose 0."
         )
+    inputs = cell.project(embeddings)
+    after = cell.step(memory, embeddings[:, 0])
+    require_same(cell, "linearize", after, cell.elementary_update(memory, inputs[:, 0]))
     generator = torch.Generator().manual_seed(seed)
     direction = torch.randn(memory.shape, generator=generator, dtype=torch.float64).to(memory)
     direction = direction / size_of(direction)
     growth = []
     with sdpa_kernel(SDPBackend.MATH):  # fused attention has no forward-mode derivative
-        for embedding in embeddings.unbind(1):
-            update = partial(_step, cell, embedding)
+        for x in inputs.unbind(1):
+            update = partial(_update, cell, x)
             memory, direction = cast(tuple[Tensor, Tensor], torch.func.jvp(update, (memory,), (direction,)))
             size = size_of(direction)
             growth.append(size.log())
@@ -50,6 +54,6 @@ def largest_lyapunov_exponent(
     return torch.stack(growth[skipped_steps:]).mean()
 
 
-def _step(cell: Cell, embedding: Tensor, memory: Tensor) -> Tensor:
+def _update(cell: Cell, inputs: Tensor, memory: Tensor) -> Tensor:
     """The update as a function of the memory alone, its last argument."""
-    return cell.elementary_step(memory, embedding)
+    return cell.elementary_update(memory, inputs)

@@ -1,5 +1,6 @@
-"""Memory normalisation and the learned tokens that memories start from."""
+"""What a memory is: its sizes, its normalization, and the learned tokens that memories start from."""
 
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -11,8 +12,32 @@ EPSILON = 1e-12
 """What every RMS norm adds to a mean square."""
 
 
+@dataclass(frozen=True)
+class MemorySpec:
+    """The space that memories live in.
+
+    Attributes:
+        width: features of a memory token, D.
+        tokens: tokens of a memory, K.
+        normalization: `rms` or `tanh`, see `normalize_memory`.
+    """
+
+    width: int
+    tokens: int
+    normalization: MemoryNormalization
+
+    @property
+    def size(self) -> int:
+        """Numbers of a memory, `Z = K * D`."""
+        return self.tokens * self.width
+
+    def normalize(self, memory: Tensor) -> Tensor:
+        """Memory tokens `[..., K, D]` in this space; see `normalize_memory`."""
+        return normalize_memory(memory, self.normalization)
+
+
 def normalize_memory(memory: Tensor, kind: MemoryNormalization) -> Tensor:
-    """Normalise memory tokens, in float32 or better.
+    """Normalize memory tokens, in float32 or better.
 
     Args:
         memory: `[..., K, D]`, any floating type; float16 and bfloat16 are raised to float32.
@@ -32,24 +57,20 @@ def normalize_memory(memory: Tensor, kind: MemoryNormalization) -> Tensor:
 class InitialMemory(nn.Module):
     """`m_init`: K *distinct* learned tokens, drawn normal at unit root mean square, or fixed zeros.
 
-    Tokens that all start at zero are identical to each other, which handicaps a Transformer cell; zeros are what
-    the paper uses and are an option, not learned.
+    Zeros are what the paper uses, and are not learned. They make all tokens identical, which handicaps a Transformer
+    cell.
 
     Args:
-        memory_tokens: K.
-        width: D.
-        normalization: the memory normalisation, applied to the learned tokens.
+        memory: sizes and normalization.
         learned: False for zeros.
     """
 
-    def __init__(self, memory_tokens: int, width: int, normalization: MemoryNormalization, learned: bool) -> None:
+    def __init__(self, memory: MemorySpec, learned: bool) -> None:
         super().__init__()
-        self.normalization = normalization
-        self.shape = (memory_tokens, width)
-        self.tokens = nn.Parameter(torch.randn(memory_tokens, width)) if learned else None
+        self.memory = memory
+        self.tokens = nn.Parameter(torch.randn(memory.tokens, memory.width)) if learned else None
 
     def forward(self, batch: int, like: Tensor) -> Tensor:
         """`m_init` for each of `batch` samples: `[B, K, D]`, on the device and of the type of `like`."""
-        if self.tokens is None:
-            return like.new_zeros(batch, *self.shape)
-        return normalize_memory(self.tokens, self.normalization).expand(batch, *self.shape)
+        shape = (batch, self.memory.tokens, self.memory.width)
+        return like.new_zeros(shape) if self.tokens is None else self.memory.normalize(self.tokens).expand(shape)

@@ -75,15 +75,19 @@ class NetworkOptions:
     def to_primitive(self) -> dict[str, Any]:
         """These options as YAML primitives, with the cell as `class_path` and `init_args`."""
         return {
-            f.name: primitive_factory(self.cell) if f.name == "cell" else getattr(self, f.name) for f in fields(self)
+            f.name: primitive_factory("network.cell", self.cell, Cell, 3) if f.name == "cell" else getattr(self, f.name)
+            for f in fields(self)
         }
 
 
-def primitive_factory(factory: CellFactory) -> dict[str, Any]:
-    """A cell factory as `class_path` and `init_args`, defaults written out.
+def primitive_factory(option: str, factory: Callable[..., Any], base: type, given: int) -> dict[str, Any]:
+    """A factory of networks as `class_path` and `init_args`, defaults written out.
 
     Args:
-        factory: a subclass of Cell, or a `functools.partial` of one with keyword arguments (as jsonargparse makes).
+        option: its whole name.
+        factory: a subclass of `base`, or a `functools.partial` of one with keyword arguments (as jsonargparse makes).
+        base: class of what it makes.
+        given: number of arguments that are not in `init_args`, because the caller gives them.
 
     Raises:
         ValueError: for anything else, which no checkpoint could record.
@@ -93,21 +97,22 @@ def primitive_factory(factory: CellFactory) -> dict[str, Any]:
     if isinstance(factory, partial):
         arguments, candidates = dict(factory.keywords), [factory.func, *factory.args]
     for candidate in candidates:
-        if isinstance(candidate, type) and issubclass(candidate, Cell):
-            parameters = list(inspect.signature(candidate).parameters.values())[3:]  # after the three sizes
+        if isinstance(candidate, type) and issubclass(candidate, base):
+            parameters = list(inspect.signature(candidate).parameters.values())[given:]
             defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
-            class_path = f"{candidate.__module__}.{candidate.__qualname__}"
             for name, value in (defaults | arguments).items():
                 require_primitive(f"{candidate.__name__}.{name}", value)
-            return {"class_path": class_path, "init_args": defaults | arguments}
+            path = f"{candidate.__module__}.{candidate.__qualname__}"
+            return {"class_path": path, "init_args": defaults | arguments}
+    package = base.__module__.rpartition(".")[0]  # where a user imports it from
     raise ValueError(
-        f"network.cell is {factory!r}, but must be a subclass of memtrain.networks.cells.Cell or a functools.partial "
-        "of one with keyword arguments, so that checkpoints can record it."
+        f"{option} is {factory!r}, but must be a subclass of {package}.{base.__qualname__} or a "
+        "functools.partial of one with keyword arguments, so that checkpoints can record it."
     )
 
 
 def require_primitive(option: str, value: Any) -> None:
-    """Refuse an option of a cell that no checkpoint can record, as checkpoints hold no objects.
+    """Refuse an option of a network that no checkpoint can record, as checkpoints hold no objects.
 
     Raises:
         ValueError: if it is neither None, a number, a string nor a list or dictionary of such.

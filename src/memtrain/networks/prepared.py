@@ -1,21 +1,20 @@
 """A Transformer stack prepared for many small calls with the same weights, as rollouts and generation make them.
 
-It computes what `Transformer.forward` computes, with less around each call: rotations are made once, the gains of the
-norms are folded into the matrices behind them, and under autocast weights are cast once.
+It computes the same as `Transformer.forward`, with less around each call: rotations are made once, the gains of norms
+are folded into the matrices behind them, and under autocast weights are cast once.
 """
 
-import functools
 import math
-import warnings
-from collections.abc import Callable
-from typing import ClassVar, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from memtrain.networks.attention import attention
 from memtrain.networks.memory import EPSILON
-from memtrain.networks.transformer import Block, Transformer, attention, rotate
+from memtrain.networks.rotary import rotate
+from memtrain.networks.transformer import Block, Transformer
 
 
 class PreparedTransformer:
@@ -26,45 +25,18 @@ class PreparedTransformer:
         positions: int64 `[S]`, the timestamps of the tokens.
         outputs: the tokens whose outputs are wanted, P of them.
         causal: each token attends to itself and earlier ones; then only the last token's output can be wanted.
-        compiled: run through torch.compile where gradients are wanted.
     """
 
-    cannot_compile: ClassVar[bool] = False
-
-    def __init__(
-        self,
-        transformer: Transformer,
-        positions: Tensor,
-        outputs: slice,
-        causal: bool = False,
-        compiled: bool = False,
-    ) -> None:
+    def __init__(self, transformer: Transformer, positions: Tensor, outputs: slice, causal: bool = False) -> None:
         turns = transformer.rotary(positions)
         self.rotary = torch.stack([turns, turns, torch.ones_like(turns)], dim=-3)  # queries, keys; values stay
         self.blocks = [_PreparedBlock(block) for block in transformer.blocks]
         self.unit = _Unit(transformer.norm.weight)
         self.gain = transformer.norm.weight * math.sqrt(len(transformer.norm.weight))
         self.outputs, self.causal = outputs, causal
-        # Evaluation has other shapes, and would compile anew; what has failed once would fail at every rollout.
-        self.compiled = compiled and torch.is_grad_enabled() and not PreparedTransformer.cannot_compile
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Tokens `[B, S, D]` to normalised outputs `[B, P, D]`."""
-        if self.compiled:
-            from torch._dynamo.exc import TorchDynamoException  # a second of importing, for this alone
-
-            try:
-                return _compiled_run()(self, x)
-            except TorchDynamoException as error:  # no compiler, for example
-                self.compiled, PreparedTransformer.cannot_compile = False, True
-                reason = str(error).strip().partition("\n")[0]
-                warnings.warn(
-                    f"compile is true, but torch.compile failed ({reason}); it runs uncompiled.", stacklevel=2
-                )
-        return self.run(x)
-
-    def run(self, x: Tensor) -> Tensor:
-        """The same, uncompiled."""
+        """Tokens `[B, S, D]` to normalized outputs `[B, P, D]`."""
         for block in self.blocks[:-1]:
             q, k, v = block.project(x, self.rotary)
             x = block.update(x, attention(q, k, v, causal=self.causal))
@@ -72,11 +44,6 @@ class PreparedTransformer:
         # Causal or not: the last token sees all.
         x = self.blocks[-1].update(x[:, self.outputs], attention(q[:, self.outputs], k, v))
         return self.unit(x) * self.gain
-
-
-@functools.cache
-def _compiled_run() -> Callable[[PreparedTransformer, Tensor], Tensor]:
-    return torch.compile(PreparedTransformer.run, dynamic=False)
 
 
 class _PreparedBlock:

@@ -1,4 +1,4 @@
-"""The RNN: token embedding, cell and readout. It runs alone, from the first token on, without any teacher."""
+"""The RNN: input encoder, cell and readout. It runs alone, from the first token on, without any teacher."""
 
 import warnings
 from collections.abc import Callable
@@ -6,13 +6,17 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from memtrain.networks.cells.base import Cell, Update
-from memtrain.networks.memory import InitialMemory, normalize_memory
+from memtrain.networks.cells.base import Cell, refuse_taken_names
+from memtrain.networks.cells.jacobian import Update
+from memtrain.networks.flops import cell_flops, input_flops, readout_flops
+from memtrain.networks.heads import OutputDescription, OutputHead
+from memtrain.networks.interface import Interface
+from memtrain.networks.memory import InitialMemory, MemorySpec
 from memtrain.networks.options import NetworkOptions
+from memtrain.networks.rollout import rollout
+from memtrain.networks.sequence_model import Stream
 from memtrain.networks.teacher import Decoder
 
-Stream = Callable[[Tensor, Tensor | None], tuple[Tensor, Tensor]]
-"""`RNN.stream`: a token and the memory before it to logits and the memory after it."""
 SLACK = 0.1
 """How far from 1 the root mean square of a memory of kind rms may lie."""
 
@@ -22,16 +26,16 @@ class LinearReadout(nn.Module):
 
     Args:
         options: sizes of the networks.
-        vocabulary_size: number of target classes, V.
+        outputs: what the targets are.
     """
 
-    def __init__(self, options: NetworkOptions, vocabulary_size: int) -> None:
+    def __init__(self, options: NetworkOptions, outputs: OutputDescription) -> None:
         super().__init__()
-        self.logits = nn.Linear(options.memory_tokens * options.width, vocabulary_size)
+        self.head = outputs.head(options.memory_tokens * options.width)
 
     def forward(self, memory: Tensor) -> Tensor:
-        """`[..., K, D]` to `[..., 1, V]`, as `Decoder` without future tokens."""
-        return self.logits(memory.flatten(-2)).unsqueeze(-2)
+        """`[..., K, D]` to `[..., 1, P]`, as `Decoder` without future tokens."""
+        return self.head(memory.flatten(-2)).unsqueeze(-2)
 
     def prepared(self) -> Callable[[Tensor], Tensor]:
         """As `Decoder.prepared`."""
@@ -41,37 +45,38 @@ class LinearReadout(nn.Module):
 class RNN(nn.Module):
     """A recurrent network with a fixed-size memory (Kumar & Isola, arXiv 2606.06479).
 
-    `m_0 = f(m_init, x_0)`, `m_{t+1} = f(m_t, x_{t+1})`, `p(y_t | x_{<=t}) = softmax(g(m_t))`.
+    `m_0 = f(m_init, x_0)`, `m_{t+1} = f(m_t, x_{t+1})`, `p(y_t | x_{<=t})` has the parameters `g(m_t)`.
 
     Args:
         options: sizes and switches of the networks.
-        vocabulary_size: number of tokens, V.
+        interface: what goes in and what comes out.
     """
 
-    def __init__(self, options: NetworkOptions, vocabulary_size: int) -> None:
+    def __init__(self, options: NetworkOptions, interface: Interface) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(vocabulary_size, options.width)
-        self.start = InitialMemory(
-            options.memory_tokens,
-            options.width,
-            options.memory_normalization,
-            learned=options.initial_memory == "learned",
-        )
+        self.embedding = interface.inputs.encoder(options.width)
+        memory = MemorySpec(options.width, options.memory_tokens, options.memory_normalization)
+        self.start = InitialMemory(memory, learned=options.initial_memory == "learned")
         self.cell = options.cell(options.width, options.memory_tokens, options.memory_normalization)
         try_out(self.cell)
         self.readout: Decoder | LinearReadout = (
-            Decoder(options, vocabulary_size)
+            Decoder(options, interface.outputs)
             if options.readout == "decoder"
-            else LinearReadout(options, vocabulary_size)
+            else LinearReadout(options, interface.outputs)
         )
 
+    @property
+    def head(self) -> OutputHead:
+        """The readout's."""
+        return self.readout.head
+
     def embed(self, inputs: Tensor) -> Tensor:
-        """Embedded inputs: int64 `[B, T]` to `[B, T, D]`."""
+        """Embedded inputs: `[B, T, ...]` to `[B, T, D]`."""
         return self.embedding(inputs)
 
     def initial_memory(self, batch: int) -> Tensor:
         """`m_init` for each sample: `[B, K, D]`."""
-        return self.start(batch, self.embedding.weight)
+        return self.start(batch, next(self.embedding.parameters()))
 
     def step(self, memory: Tensor, embedding: Tensor) -> Tensor:
         """`f(m_t, x_{t+1})`.
@@ -87,32 +92,41 @@ class RNN(nn.Module):
         return after.unflatten(0, memory.shape[:-2])
 
     def read(self, memory: Tensor) -> Tensor:
-        """Logits `g(m_t)` of `y_t`: `[..., K, D]` to `[..., V]`."""
+        """Parameters `g(m_t)` of `y_t`: `[..., K, D]` to `[..., P]`; for tokens logits, P = V."""
         return self.readout(memory).squeeze(-2)
 
+    def outputs(self, inputs: Tensor, timesteps: Tensor) -> Tensor:
+        """See `SequenceModel.outputs`: rolled out from `m_init`, without any teacher."""
+        states = rollout(self.cell, self.initial_memory(len(inputs)), self.embed(inputs))
+        return self.read(states[:, timesteps])
+
+    def sequential_flops(self, length: int) -> int:
+        """See `SequenceModel.sequential_flops`: all inputs at once, T updates, the readout."""
+        return input_flops(self) + length * cell_flops(self) + readout_flops(self.readout, self.cell.memory_tokens)
+
     @torch.no_grad()
-    def stream(self, token: Tensor, memory: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Take in one token, at constant cost.
+    def stream(self, inputs: Tensor, memory: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Take in one input, at constant cost.
 
         Args:
-            token: int64 `[B]`, `x_t`.
-            memory: `m_{t-1}`, `[B, K, D]`; None before the first token.
+            inputs: `x_t`, `[B, ...]`; tokens: int64 `[B]`.
+            memory: `m_{t-1}`, `[B, K, D]`; None before the first input.
 
         Returns:
-            Logits of `y_t`, `[B, V]`, and the memory `m_t`, `[B, K, D]`.
+            Parameters of `y_t`, `[B, P]`, and the memory `m_t`, `[B, K, D]`.
         """
-        return self._take_in(self.cell.step, self.readout, token, memory)
+        return self._take_in(self.cell.update, self.readout, inputs, memory)
 
     def prepared(self) -> Stream:
-        """`stream` for many tokens with the same weights: the same, and faster."""
+        """`stream` for many inputs with the same weights: the same, and faster."""
         update, readout = self.cell.prepared(), self.readout.prepared()
-        return lambda token, memory: self._take_in(update, readout, token, memory)
+        return lambda inputs, memory: self._take_in(update, readout, inputs, memory)
 
     def _take_in(
-        self, update: Update, readout: Callable[[Tensor], Tensor], token: Tensor, memory: Tensor | None
+        self, update: Update, readout: Callable[[Tensor], Tensor], inputs: Tensor, memory: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        memory = self.initial_memory(len(token)) if memory is None else memory
-        memory = update(memory, self.embedding(token))
+        memory = self.initial_memory(len(inputs)) if memory is None else memory
+        memory = update(memory, self.cell.project(self.embedding(inputs)))
         return readout(memory).squeeze(-2), memory
 
 
@@ -124,8 +138,8 @@ def try_out(cell: Cell) -> None:
         ValueError: naming the cell, what it returned and what it must return.
     """
     generator = torch.Generator().manual_seed(0)
-    drawn = torch.randn(2, cell.memory_tokens, cell.width, generator=generator)
-    memory = normalize_memory(drawn, cell.memory_normalization)
+    refuse_taken_names(cell)
+    memory = cell.memory.normalize(torch.randn(2, cell.memory.tokens, cell.memory.width, generator=generator))
     kind, wanted = type(cell).__name__, list(memory.shape)
     try:
         after = cell.step(memory, torch.randn(2, cell.width, generator=generator))

@@ -6,6 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from memtrain.networks.flops import encoder_flops, readout_flops
+from memtrain.networks.heads import OutputDescription, OutputHead
+from memtrain.networks.interface import Interface
 from memtrain.networks.memory import normalize_memory
 from memtrain.networks.options import NetworkOptions
 from memtrain.networks.prepared import PreparedTransformer
@@ -138,16 +141,16 @@ def _sees(rows: Tensor, columns: Tensor, window: int | None) -> Tensor:
 
 
 class Decoder(nn.Module):
-    """The decoder D, and without future tokens the readout g: memory -> logits of the targets that follow.
+    """The decoder D, and without future tokens the readout g: memory -> the targets that follow.
 
     A Transformer over `[m_t (K tokens); x_{t+1} .. x_{t+F}]`; memory is its only route from the past.
 
     Args:
         options: sizes and switches of the networks.
-        vocabulary_size: number of target classes, V.
+        outputs: what the targets are.
     """
 
-    def __init__(self, options: NetworkOptions, vocabulary_size: int) -> None:
+    def __init__(self, options: NetworkOptions, outputs: OutputDescription) -> None:
         super().__init__()
         self.memory_tokens = options.memory_tokens
         self.full_memory_attention = options.memory_attention == "full"
@@ -158,18 +161,18 @@ class Decoder(nn.Module):
             options.head_dimension,
             options.rotary_dimensions,
         )
-        self.logits = nn.Linear(options.width, vocabulary_size)
+        self.head = outputs.head(options.width)
 
     def forward(self, memory: Tensor, future: Tensor | None = None, wanted: Tensor | None = None) -> Tensor:
-        """Logits of `y_t .. y_{t+F}` from `m_t` and `x_{t+1} .. x_{t+F}`.
+        """The head's parameters of `y_t .. y_{t+F}` from `m_t` and `x_{t+1} .. x_{t+F}`; for tokens logits, P = V.
 
         Args:
             memory: `[..., K, D]`.
             future: embedded future inputs `[..., F, D]`, or None for `p(y_t | m_t)` alone.
-            wanted: int64 `[..., P]`, broadcastable over the batches: which of the F + 1 targets; None: all.
+            wanted: int64 `[..., W]`, broadcastable over the batches: which of the F + 1 targets; None: all.
 
         Returns:
-            Logits `[..., F + 1, V]`, or `[..., P, V]`.
+            Parameters `[..., F + 1, P]`, or `[..., W, P]`.
         """
         k = self.memory_tokens
         tokens = memory if future is None else torch.cat([memory, future.to(memory.dtype)], dim=-2)
@@ -179,35 +182,40 @@ class Decoder(nn.Module):
         if self.full_memory_attention:
             mask = (positions <= positions[:, None]) | ((positions < k) & (positions[:, None] < k))
         outputs: Outputs = slice(k - 1, None) if wanted is None else wanted + (k - 1)
-        return self.logits(self.transformer(tokens, positions, mask, causal=mask is None, outputs=outputs))
+        return self.head(self.transformer(tokens, positions, mask, causal=mask is None, outputs=outputs))
 
     def prepared(self) -> Callable[[Tensor], Tensor]:
-        """The readout g for many calls with the same weights, `[B, K, D]` to `[B, 1, V]`."""
-        positions = torch.arange(self.memory_tokens, device=self.logits.weight.device)
+        """The readout g for many calls with the same weights, `[B, K, D]` to `[B, 1, P]`."""
+        positions = torch.arange(self.memory_tokens, device=next(self.head.parameters()).device)
         last, causal = slice(self.memory_tokens - 1, None), not self.full_memory_attention
         stack = PreparedTransformer(self.transformer, positions, outputs=last, causal=causal)
-        return lambda memory: self.logits(stack(memory))
+        return lambda memory: self.head(stack(memory))
 
 
 class Teacher(nn.Module):
-    """Encoder, decoder and the token embedding they share.
+    """Encoder, decoder and the input encoder they share.
 
     Args:
         options: sizes and switches of the networks.
-        vocabulary_size: number of tokens, V.
+        interface: what goes in and what comes out.
     """
 
-    def __init__(self, options: NetworkOptions, vocabulary_size: int) -> None:
+    def __init__(self, options: NetworkOptions, interface: Interface) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(vocabulary_size, options.width)
+        self.embedding = interface.inputs.encoder(options.width)
         self.encoder = Encoder(options)
-        self.decoder = Decoder(options, vocabulary_size)
+        self.decoder = Decoder(options, interface.outputs)
+
+    @property
+    def head(self) -> OutputHead:
+        """The decoder's."""
+        return self.decoder.head
 
     def encode(self, inputs: Tensor, timesteps: Tensor) -> Tensor:
         """Predictive memories `m_t`.
 
         Args:
-            inputs: int64 `[B, T]`.
+            inputs: `[B, T, ...]`; tokens: int64 `[B, T]`.
             timesteps: int64 `[N]`: the memories `m_t` wanted, each of the past `x_0..x_t` (or its window).
 
         Returns:
@@ -216,18 +224,26 @@ class Teacher(nn.Module):
         return self.encoder(self.embedding(inputs), timesteps)
 
     def decode(self, memory: Tensor, future: Tensor, wanted: Tensor | None = None) -> Tensor:
-        """Logits of the targets that follow each memory.
+        """The head's parameters of the targets that follow each memory.
 
         Args:
             memory: `m_t`, `[B, N, K, D]`.
-            future: int64 `[B, N, F]`, the inputs `x_{t+1} .. x_{t+F}`.
-            wanted: int64 `[..., P]` in `0..F`, broadcastable over `[B, N]`: which targets; None: all F + 1.
+            future: the inputs `x_{t+1} .. x_{t+F}`, `[B, N, F, ...]`.
+            wanted: int64 `[..., W]` in `0..F`, broadcastable over `[B, N]`: which targets; None: all F + 1.
 
         Returns:
-            Logits of `y_t .. y_{t+F}`, `[B, N, F + 1, V]`, or of the wanted ones, `[B, N, P, V]`.
+            Parameters of `y_t .. y_{t+F}`, `[B, N, F + 1, P]`, or of the wanted ones, `[B, N, W, P]`.
         """
         return self.decoder(memory, self.embedding(future), wanted)
 
     def read(self, memory: Tensor) -> Tensor:
-        """Logits of `y_t` from `m_t` alone: `[..., K, D]` to `[..., V]`."""
+        """The head's parameters of `y_t` from `m_t` alone: `[..., K, D]` to `[..., P]`."""
         return self.decoder(memory).squeeze(-2)
+
+    def outputs(self, inputs: Tensor, timesteps: Tensor) -> Tensor:
+        """See `SequenceModel.outputs`: the teacher with its decoder as the readout."""
+        return self.read(self.encode(inputs, timesteps))
+
+    def sequential_flops(self, length: int) -> int:
+        """See `SequenceModel.sequential_flops`: `L_enc q(S) + L_dec q(K)`."""
+        return encoder_flops(self, length) + readout_flops(self.decoder, self.decoder.memory_tokens)

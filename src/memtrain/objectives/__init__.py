@@ -3,9 +3,10 @@
 from memtrain.objectives.losses import cross_entropy, memory_error, uniformity
 from memtrain.objectives.means import masked_mean
 from memtrain.objectives.sampling import sample_starts, sample_timesteps, step_generator
-from memtrain.objectives.windows import bearing_timesteps, count_futures, futures
+from memtrain.objectives.windows import Futures, bearing_timesteps, count_futures, futures
 
 __all__ = [
+    "Futures",
     "bearing_timesteps",
     "count_futures",
     "cross_entropy",

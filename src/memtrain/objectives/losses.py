@@ -4,22 +4,21 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from memtrain.batch import IGNORE_INDEX
 
-
-def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+def cross_entropy(logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
     """Negative log-likelihood of each target, in nats; 0 where there is none.
 
     Args:
         logits: `[..., V]`.
-        targets: int64 `[...]`, `IGNORE_INDEX` where there is no target.
+        targets: int64 `[...]`, any class where there is no target.
+        mask: bool `[...]`, True where there is a target.
 
     Returns:
         `[...]`, float32 or better.
     """
     logits = logits if logits.dtype == torch.float64 else logits.float()
-    losses = F.cross_entropy(logits.flatten(0, -2), targets.flatten(), ignore_index=IGNORE_INDEX, reduction="none")
-    return losses.view(targets.shape)
+    losses = F.cross_entropy(logits.flatten(0, -2), targets.flatten(), reduction="none")
+    return losses.view(targets.shape).masked_fill(~mask, 0.0)
 
 
 def memory_error(prediction: Tensor, target: Tensor) -> Tensor:

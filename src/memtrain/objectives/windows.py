@@ -1,50 +1,61 @@
 """Cutting the futures of sampled timesteps out of a batch."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
-from memtrain.batch import IGNORE_INDEX
 
-
-def bearing_timesteps(targets: Tensor) -> Tensor:
-    """The timesteps at which any sample of the batch has a target: `[B, T]` to int64 `[P]`.
+def bearing_timesteps(mask: Tensor) -> Tensor:
+    """The timesteps at which any sample of the batch has a target: bool `[B, T]` to int64 `[P]`.
 
     At least one (then the first, which counts for nothing), so that every rank of a distributed run computes a loss.
     """
-    bearing = (targets != IGNORE_INDEX).any(0)
+    bearing = mask.any(0)
     return bearing.nonzero().squeeze(1) if bool(bearing.any()) else bearing.new_zeros(1, dtype=torch.int64)
 
 
-def futures(
-    inputs: Tensor, targets: Tensor, timesteps: Tensor, length: int | None
-) -> tuple[Tensor, Tensor, Tensor | None]:
+class Futures(NamedTuple):
     """What the decoder sees after each timestep, and what it must predict.
 
+    Attributes:
+        inputs: `x_{t+1}..`, `[B, N, F, ...]`; past the end any input, whose targets are masked.
+        targets: `[B, N, P]`; any target where `mask` is False.
+        mask: bool `[B, N, P]`, False past the end and where there is no target.
+        wanted: which of the F + 1 positions these are, int64 `[N, P]`; None for all of them (P = F + 1).
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    mask: Tensor
+    wanted: Tensor | None
+
+
+def futures(inputs: Tensor, targets: Tensor, mask: Tensor, timesteps: Tensor, length: int | None) -> Futures:
+    """Cut the futures of some timesteps out of a batch.
+
+    Positions that bear no target in the whole batch are left out, so that nothing is computed for them.
+
     Args:
-        inputs: int64 `[B, T]`.
-        targets: int64 `[B, T]`.
+        inputs: `[B, T, ...]`.
+        targets: `[B, T]`.
+        mask: bool `[B, T]`, True where there is a target.
         timesteps: int64 `[N]`.
         length: targets of each future, Tf (`y_t .. y_{t+Tf-1}`); None: to the end of the sequence.
-
-    Returns:
-        The future inputs `x_{t+1}..`, int64 `[B, N, F]` (past the end: an arbitrary token, whose targets are masked);
-        the targets, int64 `[B, N, P]` (`IGNORE_INDEX` past the end); and which of the F + 1 positions these are, int64
-        `[N, P]`, or None for all of them (P = F + 1). Positions that bear no target in the whole batch are left out, so
-        that nothing is computed for them.
     """
     total = inputs.shape[1]
     longest = total - int(timesteps.min())
     count = longest if length is None else min(length, longest)
     at = timesteps[:, None] + torch.arange(count, device=inputs.device)  # [N, F + 1], absolute times of the targets
     future = inputs[:, at[:, 1:].clamp(max=total - 1)]
-    bearing = (targets != IGNORE_INDEX).any(0)
+    bearing = mask.any(0)
     if bool(bearing[int(timesteps.min()) :].all()):
         wanted = None
     else:
         wanted = _first_columns(bearing[at.clamp(max=total - 1)] & (at < total))
         at = at.gather(1, wanted)
-    chosen = targets[:, at.clamp(max=total - 1)].masked_fill(at >= total, IGNORE_INDEX)
-    return future, chosen, wanted
+    inside = at.clamp(max=total - 1)
+    return Futures(future, targets[:, inside], mask[:, inside] & (at < total), wanted)
 
 
 def count_futures(counts: Tensor, timesteps: Tensor, length: int | None) -> Tensor:

@@ -1,5 +1,6 @@
-"""What every stage is measured by: the same names, computed the same way, whichever networks there are."""
+"""What every stage is measured by: the same names, computed the same way, whichever models there are."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -7,15 +8,14 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import CatMetric
 
-from memtrain.batch import IGNORE_INDEX, SequenceBatch
+from memtrain.batch import SequenceBatch
 from memtrain.metrics.drift import Drift
 from memtrain.metrics.prediction import Prediction
 from memtrain.metrics.rank import effective_rank
-from memtrain.networks import RNN, Teacher
-from memtrain.objectives import bearing_timesteps, cross_entropy, uniformity
-from memtrain.trajectory import sequential
+from memtrain.networks import RNN, OutputHead, SequenceModel, Teacher
+from memtrain.objectives import bearing_timesteps, uniformity
+from memtrain.trajectory import rollout
 
-KINDS = ("teacher", "one_step", "rollout")
 KEPT_MEMORIES = 512
 """Memories kept of an evaluation, by each rank, for uniformity and effective rank."""
 COMPARED_TOKENS = 4096
@@ -24,95 +24,119 @@ COMPARED_TOKENS = 4096
 
 @dataclass(frozen=True)
 class Predictions:
-    """What teacher, one-step RNN and rolled-out RNN predict for a batch.
+    """What the models predict for a batch.
 
     Attributes:
-        logits: by kind (`teacher`, `one_step`, `rollout`): `[B, P, V]` at the P timesteps that bear a target.
-        targets: int64 `[B, P]`.
-        everywhere: whether the teacher's memories were computed at every timestep.
-        states: the RNN's own memories, rolled out from `m_init`, `[B, T, K, D]`, or None.
-        memories: the teacher's, `[B, T, K, D]`, where computed everywhere, or None.
+        parameters: of the head, by reading, `[B, W, P]` at the W timesteps that bear a target.
+        head: says what they mean; that of any of the models.
+        targets: `[B, W]`.
+        mask: bool `[B, W]`, True where there is a target.
+        states: the RNN's own memories, rolled out from `m_init`, `[B, T, K, D]`; None without RNN.
+        memories: the teacher's, `[B, T, K, D]`; None where they were not computed everywhere.
         one_step: the RNN's from the teacher's memories, likewise.
+        everywhere: whether memories of whole sequences are to be measured.
     """
 
-    logits: dict[str, Tensor]
+    parameters: dict[str, Tensor]
+    head: OutputHead
     targets: Tensor
-    everywhere: bool
+    mask: Tensor
     states: Tensor | None = None
     memories: Tensor | None = None
     one_step: Tensor | None = None
+    everywhere: bool = False
 
-    def per_sample(self, kind: str) -> dict[str, Tensor]:
-        """Loss and accuracy of each sample, and its number of valid targets, `[B]` each."""
-        valid = self.targets != IGNORE_INDEX
-        count = valid.sum(1)
-        correct = (self.logits[kind].argmax(-1) == self.targets) & valid
-        return {
-            "loss": cross_entropy(self.logits[kind], self.targets).sum(1) / count,
-            "accuracy": correct.sum(1) / count,
-            "targets": count,
-        }
+    def per_sample(self, reading: str) -> dict[str, Tensor]:
+        """Means over each sample's valid targets, and their number, `[B]` each.
+
+        Args:
+            reading: whose predictions.
+        """
+        count, parameters = self.mask.sum(1), self.parameters[reading]
+        numbers = {"loss": self.head.loss(parameters, self.targets, self.mask)}
+        numbers |= self.head.metrics(parameters, self.targets, self.mask)
+        return {name: values.sum(1) / count for name, values in numbers.items()} | {"targets": count}
 
 
-def predictions(
+def predict(models: Mapping[str, SequenceModel], batch: SequenceBatch) -> Predictions:
+    """The predictions of independent models.
+
+    Args:
+        models: by reading.
+        batch: `[B, T]`.
+    """
+    bearing = bearing_timesteps(batch.mask)
+    parameters = {reading: model.outputs(batch.inputs, bearing) for reading, model in models.items()}
+    (head, *_) = (model.head for model in models.values())
+    return Predictions(parameters, head, batch.targets[:, bearing], batch.mask[:, bearing])
+
+
+def predict_with_memories(
     teacher: Teacher | None, rnn: RNN | None, batch: SequenceBatch, everywhere: bool = False
 ) -> Predictions:
-    """Run what there is of teacher and RNN over a batch.
+    """The predictions of teacher, one-step RNN and rolled-out RNN, as far as there are any.
 
     Args:
         teacher: the teacher, or None.
-        rnn: the RNN, or None.
-        batch: `[B, T]` inputs and targets.
+        rnn: the RNN, or None; not both.
+        batch: `[B, T]`.
         everywhere: compute the teacher's memories, and the steps from them, at every timestep, as the drift along
             the sequence needs; otherwise only where targets ask for them.
     """
     inputs = batch.inputs
-    bearing = bearing_timesteps(batch.targets)
-    logits: dict[str, Tensor] = {}
+    bearing = bearing_timesteps(batch.mask)
+    parameters: dict[str, Tensor] = {}
     states = memories = one_step = None
     if rnn is not None:
         initial = rnn.initial_memory(len(inputs))
         embeddings = rnn.embed(inputs)
-        states = sequential(rnn.cell, initial, embeddings).states
-        logits["rollout"] = rnn.read(states[:, bearing])
+        states = rollout(rnn.cell, initial, embeddings)
+        parameters["rollout"] = rnn.read(states[:, bearing])
     if teacher is not None:
         every = torch.arange(inputs.shape[1], device=inputs.device)
         wanted = every if everywhere else torch.cat([bearing, bearing - 1]).clamp(min=0).unique()
         memories = teacher.encode(inputs, wanted)
-        logits["teacher"] = teacher.read(memories[:, torch.searchsorted(wanted, bearing)])
+        parameters["teacher"] = teacher.read(memories[:, torch.searchsorted(wanted, bearing)])
         if rnn is not None:
             after = every if everywhere else bearing
             before = torch.cat([initial.unsqueeze(1), memories], dim=1)
             # Entry 0 is m_init, the memory before x_0; entry i + 1 is the memory at wanted[i].
             index = torch.where(after > 0, torch.searchsorted(wanted, after - 1) + 1, 0)
             one_step = rnn.step(before[:, index], embeddings[:, after])
-            logits["one_step"] = rnn.read(one_step[:, bearing] if everywhere else one_step)
+            parameters["one_step"] = rnn.read(one_step[:, bearing] if everywhere else one_step)
     if not everywhere:
         memories = one_step = None
-    return Predictions(logits, batch.targets[:, bearing], everywhere, states, memories, one_step)
+    model = rnn if rnn is not None else teacher
+    assert model is not None
+    targets, mask = batch.targets[:, bearing], batch.mask[:, bearing]
+    return Predictions(parameters, model.head, targets, mask, states, memories, one_step, everywhere)
 
 
 class Evaluation(nn.Module):
     """The metrics of one split.
 
     Predictions are read on all samples; drift, one-step error and the memories' geometry on those batches whose
-    memories are known everywhere: the first of each evaluation (`MemoryModule.evaluate`), for they cost as many
+    memories are known everywhere: the first of each evaluation (`EvaluatedModule.evaluate`), for they cost as many
     memories as there are timesteps.
 
-    Logged names: `{teacher|one_step|rollout}/{loss|bits|accuracy}`, `one_step/error`,
+    Logged names: `{reading}/{loss|bits|...}` with the head's own numbers (for tokens `accuracy`), `one_step/error`,
     `drift/{mean|equilibrium|relative}`, `memory/{uniformity|effective_rank}` of the teacher's memories, or of the RNN's
     own where there is no teacher, and `rollout/{uniformity|effective_rank}` of the RNN's own.
+
+    Args:
+        readings: names of the predictions.
+        names: of the head's numbers beside the loss.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, readings: Sequence[str], names: tuple[str, ...]) -> None:
         super().__init__()
-        self.predictions = nn.ModuleDict({kind: Prediction() for kind in KINDS})
+        self.predictions = nn.ModuleDict({reading: Prediction(names) for reading in readings})
         self.drift, self.one_step = Drift(), Drift()
         self.kept = nn.ModuleDict({name: CatMetric(nan_strategy="disable") for name in ("memory", "rollout")})
 
-    def of(self, kind: str) -> Prediction:
-        """The prediction metric of one kind."""
-        return cast(Prediction, self.predictions[kind])
+    def of(self, reading: str) -> Prediction:
+        """The prediction metric of one reading."""
+        return cast(Prediction, self.predictions[reading])
 
     def memories(self, name: str) -> CatMetric:
         """The memories kept of teacher (`memory`) or rollout, of all ranks."""
@@ -120,8 +144,10 @@ class Evaluation(nn.Module):
 
     def update(self, result: Predictions) -> None:
         """Take in a batch."""
-        for kind, logits in result.logits.items():
-            self.of(kind).update(logits, result.targets)
+        targets, mask = result.targets, result.mask
+        for reading, parameters in result.parameters.items():
+            losses = result.head.loss(parameters.detach(), targets, mask)
+            self.of(reading).update(losses, result.head.metrics(parameters.detach(), targets, mask), mask)
         if result.memories is not None and result.states is not None and result.one_step is not None:
             self.drift.update(result.states, result.memories)
             self.one_step.update(result.one_step, result.memories)
@@ -132,12 +158,12 @@ class Evaluation(nn.Module):
                 self.memories(name).update(kept[:KEPT_MEMORIES, -1].detach())
 
     def compute(self) -> dict[str, Tensor]:
-        """All metrics that the networks at hand allow."""
+        """All metrics that the models at hand allow."""
         values: dict[str, Tensor] = {}
-        for kind in KINDS:
-            metric = self.of(kind)
+        for reading in self.predictions:
+            metric = self.of(reading)
             if metric.update_called:
-                values |= {f"{kind}/{name}": value for name, value in metric.compute().items()}
+                values |= {f"{reading}/{name}": value for name, value in metric.compute().items()}
         if self.drift.update_called:
             drift = self.drift.compute()
             values |= {f"drift/{name}": drift[name] for name in ("mean", "equilibrium", "relative")}
@@ -153,5 +179,5 @@ class Evaluation(nn.Module):
 
     def reset(self) -> None:
         """Forget all batches."""
-        for metric in (*map(self.of, KINDS), *map(self.memories, self.kept), self.drift, self.one_step):
+        for metric in (*map(self.of, self.predictions), *map(self.memories, self.kept), self.drift, self.one_step):
             metric.reset()

@@ -8,13 +8,13 @@ from jsonargparse import ArgumentError, ArgumentParser
 from memtrain.checkpoints import load_checkpoint, load_weights
 from memtrain.data import SequenceDataModule
 from memtrain.parsing import sentence
-from memtrain.training.base import MemoryModule
+from memtrain.training.module import StageModule
 
 
-def load_module(path: str | Path) -> MemoryModule:
+def load_module(path: str | Path) -> StageModule:
     """The LightningModule of a checkpoint, in evaluation mode; see `load_checkpoint` for what is raised."""
     checkpoint = load_checkpoint(path)
-    module = _rebuild(MemoryModule, path, checkpoint["memtrain"]["class_path"], checkpoint["hyper_parameters"])
+    module = _rebuild(StageModule, path, checkpoint["memtrain"]["class_path"], checkpoint["hyper_parameters"])
     load_weights(module, checkpoint["state_dict"], path)
     module.on_load_checkpoint(checkpoint)
     return module.eval()

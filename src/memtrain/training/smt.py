@@ -5,10 +5,10 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from memtrain.batch import SequenceBatch
 from memtrain.metrics.flops import smt_flops
 from memtrain.networks import RNN
 from memtrain.objectives import memory_error
+from memtrain.training.step import Outcome, Step
 from memtrain.training.teacher import TeacherModule
 
 
@@ -27,7 +27,6 @@ class SMTModule(TeacherModule):
     """
 
     stage: ClassVar[str] = "smt"
-    rnn: RNN
 
     def __init__(
         self,
@@ -38,7 +37,7 @@ class SMTModule(TeacherModule):
     ) -> None:
         super().__init__(**kwargs)
         self.dynamics_weight, self.detach, self.freeze_teacher = dynamics_weight, detach, freeze_teacher
-        self.rnn = RNN(self.network, self.vocabulary_size)
+        self.rnn: RNN = RNN(self.network, self.interface)
         self.rnn.readout = self.teacher.decoder
         if freeze_teacher:
             self.teacher.requires_grad_(False)
@@ -47,29 +46,29 @@ class SMTModule(TeacherModule):
         """A frozen teacher must come from somewhere, and what it starts from must have one."""
         return ("teacher",) if self.freeze_teacher or self.source else ()
 
-    def losses(self, batch: SequenceBatch) -> dict[str, Tensor]:
+    def losses(self, step: Step) -> Outcome:
         """All terms, from one encoder call for the memories `m_0`, `m_t` and `m_{t+1}`."""
-        timesteps = self.draw_timesteps(batch)
-        last = batch.inputs.shape[1] - 1
-        before = timesteps[timesteps < last]  # t = T-1 has no next memory
+        timesteps = self.draw_timesteps(step)
+        before = timesteps[timesteps < step.length - 1]  # t = T-1 has no next memory
         wanted = torch.cat([timesteps.new_zeros(1), timesteps, before + 1]).unique()
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.freeze_teacher):
-            memories = self.teacher.encode(batch.inputs, wanted)
+            memories = self.teacher.encode(step.batch.inputs, wanted)
 
         def at(these: Tensor) -> Tensor:
             return memories[:, torch.searchsorted(wanted, these)]
 
-        terms = {} if self.freeze_teacher else self.memory_losses(batch, timesteps, at(timesteps))
-        dynamics, initial = self.dynamics_losses(batch, before, at(before), at(before + 1), memories[:, 0])
-        return terms | {"dynamics": dynamics, "initial": initial}
+        terms = {} if self.freeze_teacher else self.memory_losses(step, timesteps, at(timesteps))
+        terms |= self.dynamics_losses(step.batch.inputs, before, at(before), at(before + 1), memories[:, 0])
+        flops = smt_flops(self.teacher, self.rnn, step.length, self.future_length, self.freeze_teacher)
+        return Outcome(terms, flops, gradient_chain=1)
 
     def dynamics_losses(
-        self, batch: SequenceBatch, before: Tensor, memories: Tensor, after: Tensor, first: Tensor
-    ) -> tuple[Tensor, Tensor]:
+        self, inputs: Tensor, before: Tensor, memories: Tensor, after: Tensor, first: Tensor
+    ) -> dict[str, Tensor]:
         """`L_dyn` and `L_init`, weighted, in one batched call of the cell.
 
         Args:
-            batch: `[B, T]` inputs and targets.
+            inputs: `[B, T, ...]`.
             before: int64 `[M]`, the timesteps t of the transitions.
             memories: `m_t`, `[B, M, K, D]`.
             after: `m_{t+1}`, `[B, M, K, D]`.
@@ -81,14 +80,11 @@ class SMTModule(TeacherModule):
         if self.detach == "both":
             memories = memories.detach()
         initial = self.rnn.initial_memory(len(memories)).unsqueeze(1)
-        inputs = batch.inputs[:, torch.cat([before.new_zeros(1), before + 1])]
-        predicted = self.rnn.step(torch.cat([initial, memories], dim=1), self.rnn.embed(inputs))
+        arriving = inputs[:, torch.cat([before.new_zeros(1), before + 1])]
+        predicted = self.rnn.step(torch.cat([initial, memories], dim=1), self.rnn.embed(arriving))
         errors = memory_error(predicted, targets)
-        self.count_gradient_steps(1)
         dynamics = errors[:, 1:].mean() if len(before) else errors.new_zeros(())
-        return self.dynamics_weight * dynamics, self.dynamics_weight * errors[:, 0].mean()
-
-    def sequential_flops(self, batch: SequenceBatch) -> int:
-        """See `memtrain.metrics.flops`."""
-        length = batch.inputs.shape[1]
-        return smt_flops(self.teacher, self.rnn, length, self.future_length, self.freeze_teacher)
+        return {
+            "dynamics": self.dynamics_weight * dynamics,
+            "initial": self.dynamics_weight * errors[:, 0].mean(),
+        }

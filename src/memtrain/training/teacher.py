@@ -5,19 +5,12 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from memtrain.batch import IGNORE_INDEX, SequenceBatch
 from memtrain.metrics.flops import teacher_flops
 from memtrain.networks import Teacher
-from memtrain.objectives import (
-    count_futures,
-    cross_entropy,
-    futures,
-    sample_timesteps,
-    step_generator,
-    uniformity,
-)
+from memtrain.objectives import count_futures, futures, sample_timesteps, uniformity
 from memtrain.options import require_at_least
-from memtrain.training.base import MemoryModule
+from memtrain.training.memory import MemoryModule
+from memtrain.training.step import Outcome, Step
 
 UNIFORMITY_SAMPLES = 512
 """Vectors whose pairs the uniformity loss compares (as in the authors' code)."""
@@ -39,7 +32,6 @@ class TeacherModule(MemoryModule):
     """
 
     stage: ClassVar[str] = "teacher"
-    teacher: Teacher
 
     def __init__(
         self,
@@ -52,73 +44,80 @@ class TeacherModule(MemoryModule):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        for name, value, example in (
-            ("timesteps_per_sequence", timesteps_per_sequence, "8, or null for all"),
-            ("future_length", future_length, "4, or null for all to the end"),
-        ):
-            if value is not None:
-                require_at_least(f"model.{name}", value, 1, example)
-        if timestep_sampling == "targets" and timesteps_per_sequence == 1:
-            raise ValueError(
-                "timesteps_per_sequence is 1, but timestep_sampling targets takes half of them, rounded up, where a "
-                "target is, and would never train another; set it to at least 2, or timestep_sampling to uniform."
-            )
+        require_draws(timesteps_per_sequence, timestep_sampling, future_length)
         if self.network.readout != "decoder":
             raise ValueError(
                 f"network.readout is {self.network.readout}, but stage {self.stage} reads memories with the teacher's "
                 "decoder; set it to decoder."
             )
         self.timesteps_per_sequence, self.timestep_sampling = timesteps_per_sequence, timestep_sampling
-        self.future_length = future_length
-        self.decoding_weight = decoding_weight
+        self.future_length, self.decoding_weight = future_length, decoding_weight
         self.uniformity_weight, self.uniformity_over = uniformity_weight, uniformity_over
-        self.teacher = Teacher(self.network, self.vocabulary_size)
+        self.teacher: Teacher = Teacher(self.network, self.interface)
 
     def requires(self) -> tuple[str, ...]:
         """What it starts from must have a teacher; it may start from nothing."""
         return ("teacher",) if self.source else ()
 
-    def losses(self, batch: SequenceBatch) -> dict[str, Tensor]:
+    def losses(self, step: Step) -> Outcome:
         """`L_dec` and `L_unif` at the sampled timesteps."""
-        timesteps = self.draw_timesteps(batch)
-        memories = self.teacher.encode(batch.inputs, timesteps)
-        return self.memory_losses(batch, timesteps, memories)
+        timesteps = self.draw_timesteps(step)
+        memories = self.teacher.encode(step.batch.inputs, timesteps)
+        flops = teacher_flops(self.teacher, step.length, self.future_length)
+        return Outcome(self.memory_losses(step, timesteps, memories), flops)
 
-    def draw_timesteps(self, batch: SequenceBatch) -> Tensor:
+    def draw_timesteps(self, step: Step) -> Tensor:
         """The step's timesteps, one draw shared by the batch: int64 `[N]`, ascending."""
-        length = batch.inputs.shape[1]
-        bearing = None
-        if self.timestep_sampling == "targets":
-            bearing = self.count_targets(batch).cpu() > 0
-        generator = step_generator(self.seed, self.global_step, "timesteps")
-        count = self.timesteps_per_sequence or length
-        return sample_timesteps(length, count, generator, bearing).to(batch.inputs.device)
+        bearing = step.targets.cpu() > 0 if self.timestep_sampling == "targets" else None
+        count = self.timesteps_per_sequence or step.length
+        drawn = sample_timesteps(step.length, count, step.generator("timesteps"), bearing)
+        return drawn.to(step.batch.inputs.device)
 
-    def memory_losses(self, batch: SequenceBatch, timesteps: Tensor, memories: Tensor) -> dict[str, Tensor]:
+    def memory_losses(self, step: Step, timesteps: Tensor, memories: Tensor) -> dict[str, Tensor]:
         """What makes memories predictive states: the decoding and the uniformity loss, weighted.
 
         Args:
-            batch: `[B, T]` inputs and targets.
+            step: `[B, T]` inputs and targets.
             timesteps: int64 `[N]`.
             memories: `m_t` at those, `[B, N, K, D]`.
         """
-        future, targets, wanted = futures(batch.inputs, batch.targets, timesteps, self.future_length)
-        logits = self.teacher.decode(memories, future, wanted)
-        count = count_futures(self.count_targets(batch), timesteps, self.future_length)
-        decoding = self.masked_mean(cross_entropy(logits, targets), targets != IGNORE_INDEX, count)
-        terms = {"decoding": self.decoding_weight * decoding}
+        future = futures(step.batch.inputs, step.batch.targets, step.batch.mask, timesteps, self.future_length)
+        parameters = self.teacher.decode(memories, future.inputs, future.wanted)
+        errors = self.teacher.head.loss(parameters, future.targets, future.mask)
+        count = count_futures(step.targets, timesteps, self.future_length)
+        terms = {"decoding": self.decoding_weight * step.masked_mean(errors, future.mask, count)}
         if self.uniformity_weight:
-            vectors = memories.flatten(0, 2) if self.uniformity_over == "tokens" else memories.flatten(2).flatten(0, 1)
-            if len(vectors) < 2:
-                raise ValueError(
-                    f"uniformity_weight is {self.uniformity_weight}, but uniformity compares pairs, and a micro-batch "
-                    "has one memory; raise data.batch_size or model.timesteps_per_sequence, or set it to 0."
-                )
-            generator = step_generator(self.seed, self.global_step, "uniformity")
-            chosen = torch.randperm(len(vectors), generator=generator)[:UNIFORMITY_SAMPLES]
-            terms["uniformity"] = self.uniformity_weight * uniformity(vectors[chosen.to(vectors.device)])
+            terms["uniformity"] = self.uniformity_weight * self.uniformity(step, memories)
         return terms
 
-    def sequential_flops(self, batch: SequenceBatch) -> int:
-        """See `memtrain.metrics.flops`."""
-        return teacher_flops(self.teacher, batch.inputs.shape[1], self.future_length)
+    def uniformity(self, step: Step, memories: Tensor) -> Tensor:
+        """`L_unif` of some of the step's memories `[B, N, K, D]`, or of their tokens.
+
+        Raises:
+            ValueError: for a single memory, which has no pair.
+        """
+        vectors = memories.flatten(0, 2) if self.uniformity_over == "tokens" else memories.flatten(2).flatten(0, 1)
+        if len(vectors) < 2:
+            raise ValueError(
+                f"uniformity_weight is {self.uniformity_weight}, but uniformity compares pairs, and a micro-batch has "
+                "one memory; raise data.batch_size or model.timesteps_per_sequence, or set it to 0."
+            )
+        chosen = torch.randperm(len(vectors), generator=step.generator("uniformity"))[:UNIFORMITY_SAMPLES]
+        return uniformity(vectors[chosen.to(vectors.device)])
+
+
+def require_draws(count: int | None, sampling: str, future_length: int | None) -> None:
+    """Refuse draws of timesteps and futures that train nothing.
+
+    Raises:
+        ValueError: naming option, value and remedy.
+    """
+    if count is not None:
+        require_at_least("model.timesteps_per_sequence", count, 1, example="8, or null for all")
+    if future_length is not None:
+        require_at_least("model.future_length", future_length, 1, example="4, or null for all to the end")
+    if sampling == "targets" and count == 1:
+        raise ValueError(
+            "timesteps_per_sequence is 1, but timestep_sampling targets takes half of them, rounded up, where a target "
+            "is, and would never train another; set it to at least 2, or timestep_sampling to uniform."
+        )

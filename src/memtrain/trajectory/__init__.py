@@ -1,32 +1,32 @@
-"""The whole memory trajectory of a cell, and its gradients.
+"""The memory trajectory of a cell, and its gradients.
 
-`sequential` is the oracle; `picard` sweeps, parallel in time; `newton` solves all timesteps at once, exactly;
-`scan_adjoint` back-propagates through a sequential rollout by one parallel scan.
+A `Solver` finds it: `Sequential` is the oracle, one step after the other; `Picard` sweeps over all timesteps at once;
+`Newton` solves them all at once, exactly; `Detached` gives the states of any of them a gradient of one step. `Windows`
+says where rollouts start, how long they are and which of their steps are labeled.
 """
 
-from memtrain.trajectory.adjoint import scan_adjoint
-from memtrain.trajectory.newton import NewtonOptions, newton
-from memtrain.trajectory.picard import picard
+from memtrain.networks.rollout import rollout
+from memtrain.scan import linear_recurrence
+from memtrain.trajectory.detached import Detached
+from memtrain.trajectory.newton import Newton
+from memtrain.trajectory.picard import Picard
 from memtrain.trajectory.recurrence import Recurrence
-from memtrain.trajectory.rollout import Adjoint, Gradient, Method, roll_out, scans_adjoint, solve
-from memtrain.trajectory.scan import linear_recurrence
-from memtrain.trajectory.sequential import sequential
-from memtrain.trajectory.solution import Fallback, Trajectory
+from memtrain.trajectory.sequential import Sequential
+from memtrain.trajectory.solution import Fallback, NewtonTrajectory, Trajectory
+from memtrain.trajectory.solver import Solver
+from memtrain.trajectory.windows import Windows
 
 __all__ = [
-    "Adjoint",
+    "Detached",
     "Fallback",
-    "Gradient",
-    "Method",
-    "NewtonOptions",
+    "Newton",
+    "NewtonTrajectory",
+    "Picard",
     "Recurrence",
+    "Sequential",
+    "Solver",
     "Trajectory",
+    "Windows",
     "linear_recurrence",
-    "newton",
-    "picard",
-    "roll_out",
-    "scan_adjoint",
-    "scans_adjoint",
-    "sequential",
-    "solve",
+    "rollout",
 ]

@@ -3,15 +3,15 @@
 import torch
 from torch import Tensor
 
-from memtrain.trajectory.scan import multiply
+from memtrain.scan import multiply
 
 
 @torch.no_grad()
 def largest_exponent(jacobian: Tensor, seed: int = 0) -> Tensor:
     """Mean growth per step, in nats, of a random perturbation along each sample's trajectory.
 
-    The same number as `memtrain.metrics.largest_lyapunov_exponent`, a sample at a time. Newton's method converges in
-    few iterations below 0 and fails above ("Predictability Enables Parallelization", arXiv 2508.16817).
+    The number of `memtrain.metrics.largest_lyapunov_exponent`, for each sample. Newton's method converges in few
+    iterations below 0 and fails above ("Predictability Enables Parallelization", arXiv 2508.16817).
 
     Args:
         jacobian: J as `Recurrence.linearize` returns it, `[B, T, K, D]` or `[B, T, G, n, n]`.

@@ -1,11 +1,54 @@
-"""Trajectory: what every solver returns: the states, and whether they are the cell's own rollout."""
+"""Trajectory: the memories that a solver returns, whether they are the cell's own rollout, and what they cost."""
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """The memories of a rollout at its labeled steps.
+
+    Attributes:
+        states: `[B, L, K, D]`, the memory after each labeled input.
+        converged: bool `[B, L]`, True where the state is known to be the cell's own rollout from the initial memory.
+        sequential_steps: cell evaluations that follow one another on the way forward.
+        backward_steps: cell evaluations that follow one another on the way back.
+        gradient_chain: cell updates on the longest path of the gradient.
+        scan_flops: sequential FLOPs of the linear recurrences beside them, per sample.
+    """
+
+    states: Tensor
+    converged: Tensor
+    sequential_steps: int
+    backward_steps: int
+    gradient_chain: int
+    scan_flops: int = 0
+
+    @classmethod
+    def known(cls, states: Tensor, sequential_steps: int, backward_steps: int, **found: Any) -> Self:
+        """A trajectory all of whose states are the cell's own rollout; for the arguments see the attributes."""
+        converged = torch.ones(states.shape[:2], dtype=torch.bool, device=states.device)
+        return cls(states, converged, sequential_steps, backward_steps, **found)
+
+    def sequential_flops(self, update: int) -> int:
+        """FLOPs of the longest chain of operations, forward and backward, per sample (see `memtrain.metrics.flops`).
+
+        Args:
+            update: FLOPs of one cell update forward; its way back costs twice as much.
+        """
+        return (self.sequential_steps + 2 * self.backward_steps) * update + self.scan_flops
+
+    def means(self) -> dict[str, Tensor]:
+        """What the solver says of its solution: scalars whose mean over several solutions is logged."""
+        return {}
+
+    def worst(self) -> dict[str, Tensor]:
+        """What the solver says of its solution: scalars whose maximum over several solutions is logged."""
+        return {}
 
 
 class Fallback(IntEnum):
@@ -16,36 +59,35 @@ class Fallback(IntEnum):
     SEQUENTIAL = 2
 
 
-@dataclass(frozen=True)
-class Trajectory:
-    """The memories of a rollout.
+@dataclass(frozen=True, kw_only=True)
+class NewtonTrajectory(Trajectory):
+    """A trajectory that Newton's method has solved within its tolerance.
+
+    With teacher forcing it is the rollout that is fed the teacher's memories in part. The statistics are those of the
+    whole trajectory, not of the labeled steps alone.
 
     Attributes:
-        states: `[B, T, K, D]`, the memory after each input.
-        converged: bool `[B, T]`, True where the state is known to be the cell's own rollout from the initial memory
-            (with newton's alpha above 0: the rollout that is fed the teacher's memories in part), newton's within its
-            tolerance.
-        sequential_steps: cell evaluations that had to follow one another, those of newton's guess included.
-        scan_flops: sequential FLOPs of the linear recurrences beside them, that of the gradient included, per sample.
-        iterations: int64 `[B]`, newton: updates of the whole trajectory, those of the fallback's windows included.
-        residual: `[B]`, newton: the largest `|f(h_{t-1}) - h_t| / max(1, |h_t|)` of the returned states.
-        error: `[B]`, newton: to first order, an upper bound of how far any number of a state is from the exact one.
-        fallback: int64 `[B]`, newton: a `Fallback` for each sample.
-        exponent: `[B]`, newton, if asked for: largest Lyapunov exponent along the trajectory, nats a step.
+        iterations: int64 `[B]`, updates of the whole trajectory, those of the fallback's windows included.
+        residual: `[B]`, the largest `|f(h_{t-1}) - h_t| / max(1, |h_t|)` of the returned states.
+        error: `[B]`, to first order, an upper bound of how far any number of a state is from the exact one.
+        fallback: int64 `[B]`, a `Fallback` for each sample.
+        exponent: `[B]`, if asked for: largest Lyapunov exponent along the trajectory, nats a step.
     """
 
-    states: Tensor
-    converged: Tensor
-    sequential_steps: int
-    scan_flops: int = 0
-    iterations: Tensor | None = None
-    residual: Tensor | None = None
-    error: Tensor | None = None
-    fallback: Tensor | None = None
+    iterations: Tensor
+    residual: Tensor
+    error: Tensor
+    fallback: Tensor
     exponent: Tensor | None = None
 
-    @classmethod
-    def known(cls, states: Tensor, sequential_steps: int, **found: Any) -> "Trajectory":
-        """A trajectory all of whose states are the cell's own rollout; for the arguments see the attributes."""
-        converged = torch.ones(states.shape[:2], dtype=torch.bool, device=states.device)
-        return cls(states, converged, sequential_steps, **found)
+    def means(self) -> dict[str, Tensor]:
+        """Iterations, the share of samples that fell back, and the exponent where it was asked for."""
+        found = {
+            "newton_iterations": self.iterations.float().mean(),
+            "newton_fallback": (self.fallback > 0).float().mean(),
+        }
+        return found if self.exponent is None else found | {"newton_exponent": self.exponent.mean()}
+
+    def worst(self) -> dict[str, Tensor]:
+        """The largest residual and the largest error."""
+        return {"newton_residual": self.residual.max(), "newton_error": self.error.detach().max()}

@@ -13,6 +13,7 @@ from torch import Tensor
 from memtrain.data.base import SequenceDataModule, SequenceDataset
 from memtrain.data.blocks import HASH_BUCKETS, Blocks, Rows, Split, draw_of_split
 from memtrain.data.sampler import ENDLESS
+from memtrain.networks.heads import Score
 
 
 class ProbeDataset(SequenceDataset):
@@ -45,6 +46,7 @@ class ProbeDataModule(SequenceDataModule):
     """
 
     modality: ClassVar[Literal["symbols", "text", "image"]] = "symbols"
+    score: ClassVar[Score] = "accuracy"
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)

@@ -1,22 +1,20 @@
 """Cell: what every recurrent update has in common, and what a user's own cell must provide."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from memtrain.networks.memory import MemoryNormalization
-
-Update = Callable[[Tensor, Tensor], Tensor]
-"""A memory `[B, K, D]` and an embedded input `[B, D]` to the next memory."""
+from memtrain.networks.cells.jacobian import Structure, Update, dense_jacobian, refuse_large_memory
+from memtrain.networks.memory import MemoryNormalization, MemorySpec
 
 
 class Cell(nn.Module, ABC):
     """A one-step memory update `m_{t+1} = f(m_t, x_{t+1})` (Kumar & Isola, arXiv 2606.06479).
 
-    A subclass takes these three sizes first, then options of its own with defaults, and defines `step`.
+    A subclass takes these three sizes first, then options of its own with defaults, and defines `step`. All else has a
+    general form. The names below belong to Cell, so that no layer or parameter of a subclass can have them.
 
     Args:
         width: features of a memory token and of the token embedding, D.
@@ -26,21 +24,21 @@ class Cell(nn.Module, ABC):
             (-1, 1) by itself.
 
     Attributes:
-        gated: whether `step` stays where gates keep it, and ends in no normalisation.
+        memory: the three sizes as one.
+        gated: whether `step` stays where gates keep it, and ends in no normalization.
+        structure: of the Jacobian that `linearize` returns: diagonal, blocks or dense.
+        bounded: whether an update never leaves the cube [-b, b], b at least 1, that its memory lies in. Newton's
+            iterates are then kept in it, which makes them converge in far fewer steps where J is large.
     """
 
     gated: ClassVar[bool] = False
+    structure: ClassVar[Structure] = "dense"
+    bounded: ClassVar[bool] = False
 
     def __init__(self, width: int, memory_tokens: int, memory_normalization: MemoryNormalization) -> None:
         super().__init__()
-        self.width, self.memory_tokens = width, memory_tokens
-        self.memory_normalization = memory_normalization
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        """An `elementary_step` is another form of the `step` beside it, and not inherited by a class with its own."""
-        super().__init_subclass__(**kwargs)
-        if {"step", "rollout"} & vars(cls).keys() and "elementary_step" not in vars(cls):
-            cls.elementary_step = Cell.elementary_step  # type: ignore[method-assign]
+        self.memory = MemorySpec(width, memory_tokens, memory_normalization)
+        self.width, self.memory_tokens, self.memory_normalization = width, memory_tokens, memory_normalization
 
     @abstractmethod
     def step(self, memory: Tensor, embedding: Tensor) -> Tensor:
@@ -54,23 +52,76 @@ class Cell(nn.Module, ABC):
             `m_{t+1}`, `[B, K, D]`.
         """
 
-    def elementary_step(self, memory: Tensor, embedding: Tensor) -> Tensor:
-        """`step` in operations that have forward-mode derivatives, as the Jacobians of `newton` and `scan` need.
+    def project(self, embedding: Tensor) -> Tensor:
+        """What the input contributes by itself, for all timesteps in one call: `[..., D]` to `[..., *]`.
+
+        Here the embedding as it is. A cell with a projection of its own defines `update` too, see StructuredCell.
+        """
+        return embedding
+
+    def update(self, memory: Tensor, projected: Tensor) -> Tensor:
+        """`step` with the input as `project` returns it: `[B, K, D]` and `[B, *]` to `[B, K, D]`."""
+        return self.step(memory, projected)
+
+    def elementary_update(self, memory: Tensor, projected: Tensor) -> Tensor:
+        """`update` in operations that have forward-mode derivatives, as dense Jacobians need.
 
         Override it where `step` calls a fused kernel, as `torch.nn.GRUCell` does: CUDA's have none.
         """
-        return self.step(memory, embedding)
+        return self.update(memory, projected)
+
+    def linearize(self, memory: Tensor, projected: Tensor) -> tuple[Tensor, Tensor]:
+        """The next memory, and its Jacobian in the memory, which carries no gradient.
+
+        Here a dense Jacobian by forward-mode derivatives. A cell that knows its own overrides this, and `structure`.
+
+        Args:
+            memory: `[N, K, D]`.
+            projected: `[N, *]`.
+
+        Returns:
+            The next memory `[N, K, D]`, and the Jacobian: `[N, K, D]` where it is diagonal; `[N, G, n, n]` where it has
+            G blocks; `[N, 1, Z, Z]` where it is dense. Block i joins number i of n equal groups, one after the other,
+            that make up the memory.
+
+        Raises:
+            ValueError: for a memory that is too large, and for an operation without forward-mode derivative.
+        """
+        name = type(self).__name__
+        refuse_large_memory(name, self.memory)
+        after = self.elementary_update(memory, projected)
+        try:
+            return after, dense_jacobian(self.elementary_update, memory, projected)
+        except NotImplementedError as error:
+            raise ValueError(
+                f"network.cell is {name}, but its Jacobian needs forward-mode derivatives that torch does not have "
+                f"({str(error).splitlines()[0]}); override its elementary_update, or set trajectory to Picard, or to "
+                "Sequential with adjoint autograd."
+            ) from error
 
     def prepared(self) -> Update:
-        """`step` for many calls with the same weights; override it to do once what each would repeat."""
-        return self.step
+        """`update` for many calls with the same weights; override it to do once what each would repeat."""
+        return self.update
 
-    def input_parameters(self) -> list[Tensor]:
-        """Parameters that meet the input alone, so that one product could serve all timesteps at once; none here."""
-        return []
+    def unroll(self, memory: Tensor, projected: Tensor) -> Tensor:
+        """T updates in a row; override it where a fused kernel computes the same.
+
+        Args:
+            memory: the memory to start from, `[B, K, D]`.
+            projected: inputs as `project` returns them, `[B, T, *]`.
+
+        Returns:
+            The memories after each of them, `[B, T, K, D]`.
+        """
+        update, states = self.prepared(), []
+        # unbind, not indexing: the backward of indexing writes a whole [B, T, D] gradient at every step.
+        for x in projected.unbind(1):
+            memory = update(memory, x)
+            states.append(memory)
+        return torch.stack(states, dim=1)
 
     def rollout(self, memory: Tensor, embeddings: Tensor) -> Tensor:
-        """T updates in a row; override it where a fused kernel computes the same.
+        """T steps in a row, all inputs projected in one call before them.
 
         Args:
             memory: the memory to start from, `[B, K, D]`.
@@ -79,17 +130,26 @@ class Cell(nn.Module, ABC):
         Returns:
             The memories after each of them, `[B, T, K, D]`.
         """
-        return unroll(self.prepared(), memory, embeddings)
+        return self.unroll(memory, self.project(embeddings))
+
+    def input_parameters(self) -> list[Tensor]:
+        """Parameters that meet the input alone, so that one product could serve all timesteps at once; none here."""
+        return []
 
 
-def unroll(update: Update, memory: Tensor, inputs: Tensor) -> Tensor:
-    """Update a memory `[B, K, D]` with one of the `inputs` `[B, T, ...]` after the other: `[B, T, K, D]`."""
-    states = []
-    # unbind, not indexing: the backward of indexing writes a whole [B, T, D] gradient at every step.
-    for x in inputs.unbind(1):
-        memory = update(memory, x)
-        states.append(memory)
-    return torch.stack(states, dim=1)
+def refuse_taken_names(cell: Cell) -> None:
+    """Refuse a cell that has named a layer, parameter or buffer as Cell names something else.
+
+    Raises:
+        ValueError: naming the first of them.
+    """
+    own = [*cell.named_children(), *cell.named_parameters(recurse=False), *cell.named_buffers(recurse=False)]
+    for name, _ in own:
+        if name == "memory" or hasattr(Cell, name):
+            kind = type(cell).__name__
+            raise ValueError(
+                f"{kind}.{name} is a layer, parameter or buffer, but {name} is a name that Cell uses; rename it."
+            )
 
 
 def halved(cell: str, size: int) -> int:
@@ -107,7 +167,7 @@ def halved(cell: str, size: int) -> int:
 
 
 def refuse_rms(cell: str, memory_normalization: MemoryNormalization, accept_rms: bool) -> None:
-    """Refuse a gated cell where memories are RMS-normalised.
+    """Refuse a gated cell where memories are RMS-normalized.
 
     Raises:
         ValueError: a gated state h lies in [-1, 1], so it reaches no RMS-1 memory but sign vectors.

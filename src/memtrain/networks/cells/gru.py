@@ -15,10 +15,10 @@ class GRUCell(Cell):
         width: features of a memory token and of the embedding, D.
         memory_tokens: tokens of a memory, K.
         memory_normalization: must be tanh.
-        orthogonal: start from orthogonal recurrent weights, a matrix for each gate, which keep the length of a state
-            (Saxe et al., arXiv 1312.6120); otherwise from torch's uniform ones.
-        update_bias: added to the update gate's bias at the start, so that a new cell remembers (for a GRU what
-            `forget_bias` is for an LSTM: Jozefowicz et al., 2015).
+        orthogonal: start from orthogonal recurrent weights, one matrix a gate. They keep the length of a state (Saxe et
+            al., arXiv 1312.6120). Otherwise start from torch's uniform ones.
+        update_bias: added to the update gate's bias at the start, so that a new cell remembers, as `forget_bias` does
+            for an LSTM (Jozefowicz et al., 2015).
         accept_rms: take rms memories although no GRU state can equal them; only to study the reported collapse.
     """
 
@@ -50,24 +50,24 @@ class GRUCell(Cell):
 
     def step(self, memory: Tensor, embedding: Tensor) -> Tensor:
         """See `Cell.step`."""
-        return self.rollout(memory, embedding.unsqueeze(1)).squeeze(1)
+        return self.unroll(memory, embedding.unsqueeze(1)).squeeze(1)
 
-    def elementary_step(self, memory: Tensor, embedding: Tensor) -> Tensor:
-        """See `Cell.elementary_step`; the equations of `torch.nn.GRU`."""
+    def elementary_update(self, memory: Tensor, projected: Tensor) -> Tensor:
+        """See `Cell.elementary_update`; the equations of `torch.nn.GRU`."""
         of_input, of_memory, input_bias, memory_bias = self.gru.all_weights[0]
         state = memory.flatten(1)
         with torch.autocast(memory.device.type, enabled=False):
-            seen = linear(embedding.to(memory.dtype), of_input, input_bias).chunk(3, dim=1)
+            seen = linear(projected.to(memory.dtype), of_input, input_bias).chunk(3, dim=1)
             kept = linear(state, of_memory, memory_bias).chunk(3, dim=1)
             reset, update = (seen[0] + kept[0]).sigmoid(), (seen[1] + kept[1]).sigmoid()
             candidate = (seen[2] + reset * kept[2]).tanh()
             return ((1 - update) * candidate + update * state).view_as(memory)
 
-    def rollout(self, memory: Tensor, embeddings: Tensor) -> Tensor:
-        """See `Cell.rollout`; one call of the fused kernel.
+    def unroll(self, memory: Tensor, projected: Tensor) -> Tensor:
+        """See `Cell.unroll`; one call of the fused kernel.
 
         In the memory's own precision: CUDA's autocast runs this kernel, and would keep memories, in 16 bits.
         """
         with torch.autocast(memory.device.type, enabled=False):
-            states, _ = self.gru(embeddings.to(memory.dtype), memory.flatten(1).unsqueeze(0).contiguous())
+            states, _ = self.gru(projected.to(memory.dtype), memory.flatten(1).unsqueeze(0).contiguous())
         return states.unflatten(-1, (self.memory_tokens, self.width))

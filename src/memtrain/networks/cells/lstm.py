@@ -1,6 +1,6 @@
 """The LSTM cell: torch's LSTM, whose cell and hidden state together are the memory `[c | h]`.
 
-It is stepped: torch's fused LSTM returns h at every step but c only at the last, and memories need both.
+It is stepped, because memories need c and h of every step, and torch's fused LSTM returns c of the last step alone.
 """
 
 import torch
@@ -14,7 +14,8 @@ from memtrain.networks.memory import MemoryNormalization
 class LSTMCell(Cell):
     """An LSTM with memory `[c | h]`, each half of the `K * D` numbers; `memory_normalization` must be tanh.
 
-    Alone its c may leave (-1, 1), and count. A teacher's memories cannot, so that SMT and DMT train it to keep c there.
+    Under BPTT alone c may leave (-1, 1), and so count steps. SMT and DMT train it to stay inside, as the teacher's
+    memories do.
 
     Args:
         width: features of a memory token and of the embedding, D.
@@ -36,7 +37,7 @@ class LSTMCell(Cell):
     ) -> None:
         super().__init__(width, memory_tokens, memory_normalization)
         refuse_rms("LSTMCell", memory_normalization, accept_rms)
-        self.hidden = halved("an LSTMCell", width * memory_tokens)
+        self.hidden = halved("an LSTMCell", self.memory.size)
         self.lstm = nn.LSTMCell(width, self.hidden)
         with torch.no_grad():
             self.lstm.bias_ih[self.hidden : 2 * self.hidden] += forget_bias
@@ -52,11 +53,11 @@ class LSTMCell(Cell):
             h, c = self.lstm(embedding.to(memory.dtype), (h, c))
         return torch.cat([c, h], dim=1).view_as(memory)
 
-    def elementary_step(self, memory: Tensor, embedding: Tensor) -> Tensor:
-        """See `Cell.elementary_step`; the equations of `torch.nn.LSTMCell`."""
+    def elementary_update(self, memory: Tensor, projected: Tensor) -> Tensor:
+        """See `Cell.elementary_update`; the equations of `torch.nn.LSTMCell`."""
         c, h = memory.flatten(1).chunk(2, dim=1)
         with torch.autocast(memory.device.type, enabled=False):
-            seen = linear(embedding.to(memory.dtype), self.lstm.weight_ih, self.lstm.bias_ih)
+            seen = linear(projected.to(memory.dtype), self.lstm.weight_ih, self.lstm.bias_ih)
             take, forget, new, show = (seen + linear(h, self.lstm.weight_hh, self.lstm.bias_hh)).chunk(4, dim=1)
             c = forget.sigmoid() * c + take.sigmoid() * new.tanh()
             return torch.cat([c, show.sigmoid() * c.tanh()], dim=1).view_as(memory)

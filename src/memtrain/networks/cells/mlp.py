@@ -6,11 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from memtrain.networks.cells.base import Cell
-from memtrain.networks.memory import MemoryNormalization, normalize_memory
+from memtrain.networks.memory import MemoryNormalization
 
 
 class MLPCell(Cell):
-    """`m_{t+1} = normalise(m_t + MLP([m_t; x_{t+1}]))`, with GELU between the layers.
+    """`m_{t+1} = normalize(m_t + MLP([m_t; x_{t+1}]))`, with GELU between the layers.
 
     Args:
         width: features of a memory token and of the embedding, D.
@@ -31,7 +31,7 @@ class MLPCell(Cell):
         super().__init__(width, memory_tokens, memory_normalization)
         if layers < 1:
             raise ValueError(f"layers is {layers}, but an MLPCell needs at least 1 hidden layer; choose for example 2.")
-        size = width * memory_tokens
+        size = self.memory.size
         hidden = hidden or 2 * size
         sizes = [size + width, *[hidden] * layers]
         modules = [m for i, o in pairwise(sizes) for m in (nn.Linear(i, o), nn.GELU())]
@@ -40,4 +40,4 @@ class MLPCell(Cell):
     def step(self, memory: Tensor, embedding: Tensor) -> Tensor:
         """See `Cell.step`."""
         change = self.network(torch.cat([memory.flatten(1), embedding.to(memory.dtype)], dim=1))
-        return normalize_memory(memory + change.view_as(memory), self.memory_normalization)
+        return self.memory.normalize(memory + change.view_as(memory))

@@ -26,6 +26,7 @@ class ParaGRUCell(StructuredCell):
     """
 
     gated = True
+    structure = "diagonal"
     bounded = True
 
     def __init__(
@@ -39,7 +40,7 @@ class ParaGRUCell(StructuredCell):
     ) -> None:
         super().__init__(width, memory_tokens, memory_normalization)
         refuse_rms("ParaGRUCell", memory_normalization, accept_rms)
-        units = width * memory_tokens
+        units = self.memory.size
         self.inputs = BlockDiagonalLinear(width, units, 3, heads)
         self.recurrent = nn.Parameter(torch.empty(3, units).uniform_(-0.5, 0.5))
         with torch.no_grad():
@@ -54,13 +55,13 @@ class ParaGRUCell(StructuredCell):
         return self.inputs(embedding)
 
     def update(self, memory: Tensor, projected: Tensor) -> Tensor:
-        """See `StructuredCell.update`."""
+        """See `Cell.update`; for any leading sizes."""
         h = memory.flatten(-2)
         z, _, c = self._gates(h, projected)
         return torch.lerp(h, c, z).view_as(memory)
 
-    def update_with_jacobian(self, memory: Tensor, projected: Tensor) -> tuple[Tensor, Tensor]:
-        """See `StructuredCell.update_with_jacobian`."""
+    def linearize(self, memory: Tensor, projected: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Cell.linearize`."""
         h = memory.flatten(-2)
         z, r, c = self._gates(h, projected)
         after = torch.lerp(h, c, z).view_as(memory)

@@ -26,8 +26,8 @@ class ParaLSTMCell(StructuredCell):
         accept_rms: take rms memories although no gated state can equal them; only to study the reported collapse.
     """
 
-    components = 2
     gated = True
+    structure = "blocks"
     bounded = True
 
     def __init__(
@@ -41,7 +41,7 @@ class ParaLSTMCell(StructuredCell):
     ) -> None:
         super().__init__(width, memory_tokens, memory_normalization)
         refuse_rms("ParaLSTMCell", memory_normalization, accept_rms)
-        units = halved("a ParaLSTMCell", width * memory_tokens)
+        units = halved("a ParaLSTMCell", self.memory.size)
         self.inputs = BlockDiagonalLinear(width, units, 3, heads)
         self.recurrent = nn.Parameter(torch.empty(3, units).uniform_(-0.5, 0.5))
         self.peepholes = nn.Parameter(torch.empty(2, units).uniform_(-0.5, 0.5))
@@ -57,13 +57,13 @@ class ParaLSTMCell(StructuredCell):
         return self.inputs(embedding)
 
     def update(self, memory: Tensor, projected: Tensor) -> Tensor:
-        """See `StructuredCell.update`."""
+        """See `Cell.update`; for any leading sizes."""
         c, h = memory.flatten(-2).chunk(2, dim=-1)
         *_, after, o = self._gates(c, h, projected)
         return torch.cat([after, o * after.tanh()], dim=-1).view_as(memory)
 
-    def update_with_jacobian(self, memory: Tensor, projected: Tensor) -> tuple[Tensor, Tensor]:
-        """See `StructuredCell.update_with_jacobian`; rows and columns of a block are c, h."""
+    def linearize(self, memory: Tensor, projected: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Cell.linearize`; rows and columns of a block are c, h."""
         c, h = memory.flatten(-2).chunk(2, dim=-1)
         f, g, after, o = self._gates(c, h, projected)
         squashed = after.tanh()

@@ -1,12 +1,11 @@
 """StructuredCell: a cell whose units hardly touch each other, so that its state Jacobian is small and known."""
 
 from abc import abstractmethod
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from memtrain.networks.cells.base import Cell, unroll
+from memtrain.networks.cells.base import Cell
 from memtrain.options import require_at_least
 
 
@@ -15,17 +14,8 @@ class StructuredCell(Cell):
 
     Two things follow. What the inputs contribute can be computed for all timesteps in one call (`project`), before any
     recurrence. And the Jacobian `d m_{t+1} / d m_t` is diagonal or block-diagonal, which makes Newton's method cheap
-    (`memtrain.trajectory.newton`). The memory's `K * D` numbers are `components` groups, one after the other; block i
-    of the Jacobian joins unit i of each group. A subclass defines the three abstract methods.
-
-    Attributes:
-        components: numbers of a unit, n: 1 for a diagonal Jacobian; 2 for pairs, as c and h of an LSTM.
-        bounded: whether an update never leaves the cube [-b, b], b at least 1, that its memory lies in. Newton's
-            iterates are then kept in it, which makes them converge in far fewer steps where J is large.
+    (`memtrain.trajectory.newton`). A subclass defines the three abstract methods and says its `structure`.
     """
-
-    components: ClassVar[int] = 1
-    bounded: ClassVar[bool] = False
 
     @abstractmethod
     def project(self, embedding: Tensor) -> Tensor:
@@ -33,28 +23,15 @@ class StructuredCell(Cell):
 
     @abstractmethod
     def update(self, memory: Tensor, projected: Tensor) -> Tensor:
-        """The next memory, from the memory `[..., K, D]` and the projected input of the same leading sizes."""
+        """See `Cell.update`."""
 
     @abstractmethod
-    def update_with_jacobian(self, memory: Tensor, projected: Tensor) -> tuple[Tensor, Tensor]:
-        """The next memory, and its Jacobian in the memory, which carries no gradient.
-
-        Args:
-            memory: `[..., K, D]`.
-            projected: the projected input, of the same leading sizes.
-
-        Returns:
-            The next memory `[..., K, D]`, and the Jacobian: `[..., K, D]` for one component (the diagonal), else
-            `[..., units, n, n]`.
-        """
+    def linearize(self, memory: Tensor, projected: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Cell.linearize`."""
 
     def step(self, memory: Tensor, embedding: Tensor) -> Tensor:
         """See `Cell.step`."""
         return self.update(memory, self.project(embedding))
-
-    def rollout(self, memory: Tensor, embeddings: Tensor) -> Tensor:
-        """See `Cell.rollout`; all inputs are projected in one call, before the loop."""
-        return unroll(self.update, memory, self.project(embeddings))
 
 
 class BlockDiagonalLinear(nn.Module):
@@ -87,7 +64,7 @@ class BlockDiagonalLinear(nn.Module):
 def spread_timescales(units: int, longest: int) -> Tensor:
     """Biases of a forget gate with which units remember for 2 to `longest` steps, evenly spread.
 
-    A gate of bias `ln(s - 1)` keeps `1 - 1/s` of a state: it remembers for about s steps ("chrono initialisation",
+    A gate of bias `ln(s - 1)` keeps `1 - 1/s` of a state: it remembers for about s steps ("chrono initialization",
     Tallec & Ollivier, "Can recurrent neural networks warp time?", 2018).
 
     Args:

@@ -1,10 +1,14 @@
 """The Transformer cell: blocks over the memory tokens and the new input (paper; the authors' code)."""
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
-from memtrain.networks.cells.base import Cell, Update
-from memtrain.networks.memory import MemoryNormalization, normalize_memory
+from memtrain.networks.cells.base import Cell
+from memtrain.networks.cells.jacobian import Update
+from memtrain.networks.compiled import Compiled
+from memtrain.networks.memory import MemoryNormalization
 from memtrain.networks.prepared import PreparedTransformer
 from memtrain.networks.transformer import Transformer
 
@@ -19,6 +23,8 @@ class TransformerCell(Cell):
         layers: number of blocks.
         heads: attention heads.
         head_dimension: features of a head; 64 in the authors' code at any width.
+        compile: run rollouts with gradient through torch.compile, which needs a C++ compiler on a CPU. It takes half a
+            minute before the first step, so it pays in stages of many steps.
     """
 
     positions: Tensor
@@ -31,23 +37,26 @@ class TransformerCell(Cell):
         layers: int = 2,
         heads: int = 4,
         head_dimension: int = 16,
+        compile: bool = False,
     ) -> None:
         super().__init__(width, memory_tokens, memory_normalization)
         self.transformer = Transformer(width, layers, heads, head_dimension)
         self.register_buffer("positions", torch.arange(memory_tokens + 1), persistent=False)
-        self.compiled = False
-        """Whether rollouts with gradient go through torch.compile; set by the stage that rolls out."""
+        self.compiled = Compiled(PreparedTransformer.__call__) if compile else None
 
     def step(self, memory: Tensor, embedding: Tensor) -> Tensor:
         """See `Cell.step`."""
         outputs = self.transformer(_tokens(memory, embedding), self.positions, outputs=slice(0, self.memory_tokens))
-        return normalize_memory(outputs, self.memory_normalization)
+        return self.memory.normalize(outputs)
 
     def prepared(self) -> Update:
         """See `Cell.prepared`."""
         wanted = slice(0, self.memory_tokens)
-        stack = PreparedTransformer(self.transformer, self.positions, wanted, compiled=self.compiled)
-        return lambda memory, embedding: normalize_memory(stack(_tokens(memory, embedding)), self.memory_normalization)
+        stack = PreparedTransformer(self.transformer, self.positions, wanted)
+        # Without gradient, as in evaluation, batches have other shapes, for which it would compile anew.
+        compiled = self.compiled if torch.is_grad_enabled() else None
+        run = stack if compiled is None else partial(compiled, stack)
+        return lambda memory, embedding: self.memory.normalize(run(_tokens(memory, embedding)))
 
 
 def _tokens(memory: Tensor, embedding: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Accuracy beyond the training length, of the RNNs of finished runs and of the teachers that taught them."""
+"""Accuracy beyond the training length: RNNs of finished runs, and their teachers."""
 
 import itertools
 from dataclasses import dataclass
@@ -15,12 +15,11 @@ from memtrain.compare.rows import read_results
 from memtrain.data import SequenceDataModule
 from memtrain.files import LAST_CHECKPOINT
 from memtrain.style import GREY, STYLE, Look, looks_of
-from memtrain.training import MemoryModule
-from memtrain.training.evaluation import Evaluation, predictions
+from memtrain.training import StageModule
 from memtrain.training.loading import load_datamodule, load_module
 
 TEACHER = ":teacher"
-"""Ends the name of a row of a method's teacher."""
+"""The end of a method's name in the rows of its teacher."""
 
 
 @dataclass
@@ -28,15 +27,15 @@ class Trained:
     """Runs of one experiment.
 
     Args:
-        difficulty: the training difficulty (the length) whose runs are read.
-        methods: which methods.
+        difficulty: the training difficulty (the length) of the runs that are read.
+        methods: the methods that are read.
     """
 
     difficulty: float
     methods: list[str]
 
 
-def length_generalisation(
+def length_generalization(
     runs: dict[str, Trained],
     factors: list[int],
     seeds: list[int],
@@ -46,23 +45,23 @@ def length_generalisation(
     """Read the last checkpoint of finished runs on longer sequences than they were trained on, on one thread.
 
     Args:
-        runs: folders that `memtrain run` has filled, with what is read of each.
-        factors: lengths on which each is read, in training lengths; 1 is the training length.
-        seeds: of the runs.
-        samples: sequences of the test split, at each length.
-        batch_size: sequences read at once: fewer take less room, and change no figure.
+        runs: folders that `memtrain run` has filled, and what is read of each.
+        factors: lengths of the sequences, in training lengths; 1 is the training length.
+        seeds: seeds of the runs.
+        samples: sequences of the test split at each length.
+        batch_size: sequences read at once. It decides how much room reading takes, and changes no result.
 
     Returns:
-        A row for each experiment, method, seed and length: the accuracy of the rolled-out RNN over all valid targets,
-        in [0, 1], and that of guessing, `chance`; the training length is `trained`. Where the last stage holds a
-        teacher there is a row of it too, `METHOD:teacher`.
+        A row for each experiment, method, seed and length. `accuracy` is that of the rolled-out RNN over all valid
+        targets, in [0, 1]; `chance` that of guessing; `trained` the training length. A teacher in the last stage has
+        rows of its own, `METHOD:teacher`.
 
     Raises:
         FileNotFoundError: where a run or its checkpoint is missing.
         ValueError: where the data have no length, or other tokens at another one.
     """
     torch.set_num_threads(1)
-    found = []  # all of them before the first is read, which takes its time
+    found = []  # all of them first, so that a missing one is noticed before the slow reading begins
     for folder, trained in runs.items():
         command = (
             f"memtrain run experiments/{Path(folder).name}/grid.yaml --methods {','.join(trained.methods)} "
@@ -99,7 +98,7 @@ def find_checkpoint(folder: Path, method: str, trained: float, seed: int, comman
         if place == (method, trained, seed, result["stages"][-1]):
             checkpoint = result["folder"] / LAST_CHECKPOINT
             if not checkpoint.is_file():
-                run = result["folder"].parent  # what has a result is not trained again
+                run = result["folder"].parent  # must go: a run with a result is not trained again
                 raise FileNotFoundError(f"{checkpoint} is missing; remove {run} and run it again: {command}")
             return result["experiment"], checkpoint
     raise FileNotFoundError(
@@ -108,7 +107,7 @@ def find_checkpoint(folder: Path, method: str, trained: float, seed: int, comman
 
 
 def lengthened(known: SequenceDataModule, factor: int, samples: int, batch_size: int) -> SequenceDataModule:
-    """The same data with `factor` times the difficulty; see `length_generalisation`.
+    """The same data with `factor` times the difficulty; see `length_generalization`.
 
     Raises:
         ValueError: where the data have no difficulty, or other tokens at another one.
@@ -127,13 +126,14 @@ def lengthened(known: SequenceDataModule, factor: int, samples: int, batch_size:
 
 
 @torch.inference_mode()
-def read(module: MemoryModule, data: SequenceDataModule) -> dict[str, float]:
-    """Accuracy on the test split, over all valid targets, of what there is of `rollout` and `teacher`."""
+def read(module: StageModule, data: SequenceDataModule) -> dict[str, float]:
+    """Accuracy on the test split over all valid targets: `rollout` and `teacher`, as far as the module has them."""
     data.prepare_data()
-    evaluation = Evaluation()
+    evaluation = module.evaluation("test")
     for batch in data.test_dataloader():
-        evaluation.update(predictions(module.teacher, module.rnn, batch))
+        evaluation.update(module.predictions(batch))
     metrics = evaluation.compute()
+    evaluation.reset()
     accuracies = {kind: metrics.get(f"{kind}/accuracy") for kind in ("rollout", "teacher")}
     return {kind: accuracy.item() for kind, accuracy in accuracies.items() if accuracy is not None}
 

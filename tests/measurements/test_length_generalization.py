@@ -14,7 +14,7 @@ from PIL import Image
 
 from memtrain.cli import main
 from memtrain.data import ModularArithmetic, RasterDataModule, Retrieval
-from memtrain.measurements.length_generalisation import Trained, draw, length_generalisation, lengthened
+from memtrain.measurements.length_generalization import Trained, draw, length_generalization, lengthened
 from memtrain.style import COLOURS
 
 TESTS = Path(__file__).parents[1]
@@ -25,7 +25,7 @@ READ = Trained(8, ["smt_dmt", "bptt"])
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Retrieval over 8 steps, two optimiser steps a method, read by the runs themselves at 8 and at 16."""
+    """Retrieval over 8 steps, two optimizer steps a method, read by the runs themselves at 8 and at 16."""
     directory = tmp_path_factory.mktemp("runs") / "tiny"
     words = ["run", str(TESTS / "conf" / "experiment.yaml"), "--output", str(directory)]
     words += ["--set", "budget.steps=2", "--set", "evaluation.difficulties=[16]"]
@@ -37,7 +37,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def measured(folder: Path, read: Trained = READ, **options: Any) -> pd.DataFrame:
     """The table of 16 samples, in batches of 5, the last of one."""
     usual = {"factors": [1, 2], "seeds": [0], "samples": 16, "batch_size": 5}
-    return pd.DataFrame(length_generalisation({str(folder): read}, **(usual | options))[0])
+    return pd.DataFrame(length_generalization({str(folder): read}, **(usual | options))[0])
 
 
 def pixels(file: Path) -> np.ndarray:
@@ -77,7 +77,7 @@ def test_the_command_measures_and_its_figure_is_drawn_again_from_the_table(runs:
     assert np.array_equal(pixels(tmp_path / "figure.png"), drawn)
 
 
-def test_a_panel_shows_means_of_seeds_and_the_teacher_dashed_in_its_students_colour() -> None:
+def test_a_panel_shows_means_of_seeds_and_the_teacher_dashed_in_its_students_color() -> None:
     table = [
         (name, method, seed, 32, 32 * factor, accuracy + 0.2 * seed, 0.25)
         for name in ("retrieval", "stack")

@@ -58,7 +58,7 @@ def scan_flops(numbers: int, block: int, length: int, backend: Backend) -> int:
     if backend == "chunked":
         size = math.isqrt(length - 1) + 1
         return (size - 1) * max(step, join) + (-(-length // size) + 1) * step
-    return (length - 1).bit_length() * (max(step, join) + step)  # down: joining neighbours; up: filling in
+    return (length - 1).bit_length() * (max(step, join) + step)  # down: joining neighbors; up: filling in
 
 
 def multiply(coefficients: Tensor, states: Tensor) -> Tensor:
@@ -127,12 +127,12 @@ def _chunked(coefficients: Tensor, inputs: Tensor) -> Tensor:
         products.append(product)
     local, passed = torch.stack(states, dim=2), torch.stack(products, dim=2)
     entering = torch.zeros_like(state)
-    entering[:, 1:] = _loop(product, state)[:, :-1]  # the state at a chunk's end is that which the next one starts at
+    entering[:, 1:] = _loop(product, state)[:, :-1]  # a chunk starts where the one before it ends
     return (local + multiply(passed, entering.unsqueeze(2))).flatten(1, 2)[:, :length]
 
 
 def _blelloch(coefficients: Tensor, inputs: Tensor) -> Tensor:
-    """Join neighbours, solve for every second state, and fill in the states between: a recursion of depth log2(T)."""
+    """Join neighbors, solve for every second state, and fill in the states between: a recursion of depth log2(T)."""
     length = inputs.shape[1]
     if length == 1:
         return inputs

@@ -6,17 +6,17 @@ from contextlib import contextmanager
 import torch
 
 STEPS_PER_CAST = 64
-"""Steps of an unroll that share one cast of the weights. Sharing has a price: the gradients of all uses of a cast are
-summed in its own type, and sums of many equal terms stall in bfloat16, whose mantissa has 8 bits. With one cast for
-1,024 steps, half of the gradient's norm was lost; with one for 64, nothing that single casts would have kept."""
+"""Steps of an unroll that share one cast of the weights. Sharing has a price: a cast sums the gradients of all its uses
+in its own type. The mantissa of bfloat16 has 8 bits, so that sums of many equal terms stall. One cast for 1,024 steps
+lost half of the gradient's norm; one for 64 lost no more than single casts."""
 
 
 @contextmanager
 def shared_casts(device_type: str) -> Iterator[None]:
     """Within, each weight is cast by autocast once; without autocast nothing changes.
 
-    Lightning's autocast keeps no casts, so a cell that is called T times has its weights cast T times. Casts made under
-    `no_grad` carry no gradient, so none outlives the block that made it.
+    Lightning's autocast keeps no casts, so T calls of a cell cast its weights T times. Casts made under `no_grad` carry
+    no gradient, so all are dropped at the end of the block.
 
     Args:
         device_type: of the tensors: "cpu", "cuda".

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from memtrain.trajectory.scan import Backend, linear_recurrence, scan_flops
+from memtrain.scan import Backend, linear_recurrence, scan_flops
 
 BACKENDS: list[Backend] = ["loop", "chunked", "blelloch"]
 LENGTHS = [1, 2, 17, 256, 1000]

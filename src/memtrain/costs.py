@@ -1,0 +1,56 @@
+"""What training has cost so far, over all stages that a network has gone through."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+
+import torch
+
+
+@dataclass
+class Counters:
+    """Cumulative cost; a stage starts at its source checkpoint's values.
+
+    Attributes:
+        steps: optimizer steps.
+        tokens: inputs, over all ranks.
+        train_seconds: wall seconds in forward, backward and optimizer; not set-up, validation, logging, checkpoints.
+        cpu_seconds: process CPU seconds in the same spans.
+        sequential_flops: operations that had to follow one another, per sample.
+        gradient_steps: the longest gradient chain of the cell that any stage used.
+    """
+
+    steps: int = 0
+    tokens: int = 0
+    train_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    sequential_flops: int = 0
+    gradient_steps: int = 0
+
+    def to_primitive(self) -> dict[str, int | float]:
+        """The counters as a dictionary of numbers."""
+        return asdict(self)
+
+    def count(self, tokens: int, sequential_flops: int, gradient_chain: int) -> None:
+        """Add one optimizer step.
+
+        Args:
+            tokens: inputs of the step, over all ranks.
+            sequential_flops: of the step, per sample.
+            gradient_chain: the longest gradient chain of the cell in the step.
+        """
+        self.steps += 1
+        self.tokens += tokens
+        self.sequential_flops += sequential_flops
+        self.gradient_steps = max(self.gradient_steps, gradient_chain)
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Add the wall and CPU seconds spent within; a span that an exception ends is not counted."""
+        wall, cpu = time.perf_counter(), time.process_time()
+        yield
+        if torch.cuda.is_initialized():
+            torch.cuda.synchronize()  # or the time of launching kernels would be counted, not that of running them
+        self.train_seconds += time.perf_counter() - wall
+        self.cpu_seconds += time.process_time() - cpu

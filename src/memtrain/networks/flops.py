@@ -1,0 +1,66 @@
+"""What one way forward through a network costs: its longest chain of operations, per sample.
+
+Operations that are independent over batch, timestep or token count once. Each link of the chain counts whole, matrix
+products and all: depth times the work of a link.
+"""
+
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from memtrain.networks.transformer import Transformer
+
+if TYPE_CHECKING:
+    from memtrain.networks.rnn import RNN
+    from memtrain.networks.teacher import Teacher
+
+
+def product_flops(module: nn.Module) -> int:
+    """A multiply-add for each parameter."""
+    return 2 * sum(parameter.numel() for parameter in module.parameters())
+
+
+def forward_flops(module: nn.Module, keys: int = 1) -> int:
+    """Cost of one token's way forward through a module.
+
+    A Transformer costs `q(S) = 2 * P_block + 4 * S * inner width` a block; its final norm is left out.
+    Parameters outside Transformers (a gated, MLP or user's cell) are one multiply-add each: 2 FLOPs.
+
+    Args:
+        module: any module.
+        keys: tokens S that each token attends to in the module's Transformers.
+    """
+    if isinstance(module, Transformer):
+        block = module.blocks[0]
+        parameters = sum(p.numel() for p in block.parameters())
+        return len(module.blocks) * (2 * parameters + 4 * keys * block.attention.inner)
+    own = 2 * sum(p.numel() for p in module.parameters(recurse=False))
+    return own + sum(forward_flops(child, keys) for child in module.children())
+
+
+def encoder_flops(teacher: "Teacher", length: int) -> int:
+    """`L_enc q(S)` with S the context, at most `context_length` tokens, and its K registers."""
+    options = teacher.encoder.options
+    context = min(length, options.context_length or length)
+    return forward_flops(teacher.encoder.transformer, context + options.memory_tokens)
+
+
+def decoder_flops(teacher: "Teacher", length: int, future_length: int | None) -> int:
+    """`L_dec q(K + Tf)`; a `future_length` of None is T, the longest there is."""
+    future = min(length, future_length or length)
+    return forward_flops(teacher.decoder.transformer, teacher.decoder.memory_tokens + future)
+
+
+def input_flops(rnn: "RNN") -> int:
+    """What a cell makes of its inputs alone: independent over timesteps, so that it counts once a rollout."""
+    return 2 * sum(p.numel() for p in rnn.cell.input_parameters())
+
+
+def cell_flops(rnn: "RNN") -> int:
+    """One update: `L_cell q(K + 1)`, or `forward_flops` of a cell without Transformers, but for `input_flops`."""
+    return forward_flops(rnn.cell, rnn.cell.memory_tokens + 1) - input_flops(rnn)
+
+
+def readout_flops(readout: nn.Module, memory_tokens: int) -> int:
+    """`L_dec q(K)` of a decoder, or a linear readout's cost."""
+    return forward_flops(getattr(readout, "transformer", readout), memory_tokens)

@@ -1,0 +1,42 @@
+"""Interface: what goes in and what comes out of a network, as the data say it."""
+
+from dataclasses import asdict
+from typing import Any
+
+from memtrain.networks.encoder import InputDescription, Tokens
+from memtrain.networks.heads import Categorical, OutputDescription
+
+
+class Interface:  # no dataclass: the command line would make options of its two ends
+    """The two ends of a network.
+
+    Args:
+        inputs: what each `x_t` is.
+        outputs: what each `y_t` is.
+    """
+
+    def __init__(self, inputs: InputDescription, outputs: OutputDescription) -> None:
+        self.inputs, self.outputs = inputs, outputs
+
+    @classmethod
+    def of_tokens(cls, vocabulary_size: int) -> "Interface":
+        """Tokens in, tokens out."""
+        return cls(Tokens(vocabulary_size), Categorical(vocabulary_size))
+
+    def to_primitive(self) -> dict[str, Any]:
+        """The descriptions as YAML primitives, each with `class_path` and `init_args`."""
+        return {
+            "class_path": class_path(self),
+            "init_args": {
+                "inputs": {"class_path": class_path(self.inputs), "init_args": asdict(self.inputs)},  # type: ignore[call-overload]
+                "outputs": {"class_path": class_path(self.outputs), "init_args": asdict(self.outputs)},  # type: ignore[call-overload]
+            },
+        }
+
+    def __str__(self) -> str:
+        return f"{self.inputs} in, {self.outputs} out"
+
+
+def class_path(thing: object) -> str:
+    """The dotted path of an object's class."""
+    return f"{type(thing).__module__}.{type(thing).__qualname__}"

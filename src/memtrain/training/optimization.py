@@ -1,0 +1,116 @@
+"""The optimizer of a stage: parameter groups, learning rates, clipping, micro-batches."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from lightning import Trainer
+from torch import Tensor, nn
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+from torch.optim import AdamW, Optimizer
+from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LinearLR, LRScheduler, SequentialLR
+
+from memtrain.batch import SequenceBatch
+
+Schedule = Literal["constant", "cosine"]
+
+
+def trainable(networks: Mapping[str, nn.Module | None]) -> dict[str, list[nn.Parameter]]:
+    """Trainable parameters by network; a parameter that two networks hold belongs to the first.
+
+    Args:
+        networks: by name; None: there is none of that name.
+    """
+    groups: dict[str, list[nn.Parameter]] = {}
+    seen: set[int] = set()
+    for name, network in networks.items():
+        params = [p for p in network.parameters() if p.requires_grad] if network is not None else []
+        groups[name] = [p for p in params if id(p) not in seen]
+        seen.update(id(p) for p in params)
+    return groups
+
+
+def adamw(
+    networks: Mapping[str, nn.Module | None],
+    learning_rate: float,
+    betas: tuple[float, float],
+    weight_decay: float,
+    scaled: bool,
+) -> AdamW:
+    """AdamW with one named parameter group a network.
+
+    Args:
+        networks: by name.
+        learning_rate: after warm-up.
+        betas: decay rates of the two moments.
+        weight_decay: decoupled weight decay.
+        scaled: whether float16's losses are scaled; a fused step would undo the scaling too late for clipping.
+    """
+    groups = [{"params": params, "name": name} for name, params in trainable(networks).items() if params]
+    return AdamW(groups, learning_rate, betas, weight_decay=weight_decay, fused=not scaled)
+
+
+def warmup_schedule(optimizer: Optimizer, warmup_steps: int, total_steps: int, schedule: Schedule) -> LRScheduler:
+    """Linear warm-up from 0, then constant, or a cosine to 0 at `total_steps`.
+
+    Args:
+        optimizer: the optimizer whose learning rates are scaled.
+        warmup_steps: steps of the warm-up; the first step already has rate 1 / warmup_steps.
+        total_steps: steps of the whole stage.
+        schedule: constant or cosine.
+    """
+    rest: LRScheduler
+    if schedule == "constant":
+        rest = ConstantLR(optimizer, factor=1.0, total_iters=0)
+    else:
+        rest = CosineAnnealingLR(optimizer, T_max=max(1, total_steps - warmup_steps))
+    if not warmup_steps:
+        return rest
+    warm = LinearLR(optimizer, start_factor=1 / warmup_steps, total_iters=max(1, warmup_steps - 1))
+    return SequentialLR(optimizer, [warm, rest], milestones=[warmup_steps])
+
+
+def scaler_of(trainer: Trainer) -> torch.amp.GradScaler | None:
+    """What scales losses where the Trainer's precision needs it (16-mixed), and skips steps that overflow."""
+    return getattr(trainer.precision_plugin, "scaler", None)
+
+
+def gradient_norms(optimizer: Optimizer, scaler: torch.amp.GradScaler | None) -> dict[str, Tensor]:
+    """Norm of the gradient of each network, by the name of its parameter group.
+
+    Args:
+        optimizer: of `adamw`.
+        scaler: of float16's losses; its scale is divided out.
+    """
+    scale = 1.0 if scaler is None else scaler.get_scale()
+    return {
+        group["name"]: get_total_norm([p.grad for p in group["params"] if p.grad is not None]) / scale
+        for group in optimizer.param_groups
+    }
+
+
+def clip(optimizer: Optimizer, norms: Mapping[str, Tensor], largest: float) -> None:
+    """Clip each network on its own, so that neither's gradient shrinks the other's.
+
+    Args:
+        optimizer: of `adamw`.
+        norms: of `gradient_norms`.
+        largest: norm of a network's gradient after clipping; 0: no clipping.
+    """
+    if largest:
+        for group in optimizer.param_groups:
+            clip_grads_with_norm_(group["params"], largest, norms[group["name"]])
+
+
+def micro_batches(batch: SequenceBatch, parts: int) -> list[SequenceBatch]:
+    """Equal parts of a batch.
+
+    Raises:
+        ValueError: if the batch cannot be cut into as many.
+    """
+    size, rest = divmod(len(batch.index), parts)
+    if rest or not size:
+        raise ValueError(
+            f"model.micro_batches is {parts}, but data.batch_size is {len(batch.index)}; choose a divisor of it."
+        )
+    return batch.split(size)

@@ -1,0 +1,68 @@
+"""Private knowledge of libraries stands in memtrain.private alone, and is true of the versions installed here."""
+
+import ast
+from pathlib import Path
+
+import pytest
+from jsonargparse import ArgumentError
+from lightning.pytorch import Trainer
+
+from memtrain.checkpoints import load_checkpoint
+from memtrain.cli import main
+from memtrain.parsing import SentenceParser
+from memtrain.private import HPC_CHECKPOINTS, added_by_lightning
+
+SOURCE = Path(__file__).parents[1] / "src" / "memtrain"
+CONF = Path(__file__).parent / "conf"
+ROOMS = ("fit", "callbacks", "cli.py", "parsing.py", "options.py", "checkpoints.py", "private.py")
+
+
+def files() -> list[Path]:
+    """The sources that speak with Lightning's Trainer, its command line, and jsonargparse."""
+    rooms = [SOURCE / room for room in ROOMS]
+    return [file for room in rooms for file in ([room] if room.suffix else sorted(room.rglob("*.py")))]
+
+
+@pytest.mark.parametrize("file", files(), ids=lambda file: str(file.relative_to(SOURCE)))
+def test_no_private_attribute_is_touched_but_ones_own(file: Path) -> None:
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    own = {node.name for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+    private = [
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.endswith("__")
+    ]
+    imported = [
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in (*node.names, ast.alias(node.module or ""))
+        if any(part.startswith("_") for part in alias.name.split("."))
+    ]
+    assert [name for name in private if name not in own] == []
+    assert imported == []
+
+
+def test_lightning_names_its_checkpoint_of_a_time_limit_so(tmp_path: Path) -> None:
+    trainer = Trainer(default_root_dir=tmp_path, logger=False, enable_progress_bar=False)
+    Path(trainer._checkpoint_connector.hpc_save_path(str(tmp_path))).touch()
+    assert [file.name for file in tmp_path.glob(HPC_CHECKPOINTS)] == ["hpc_ckpt_1.ckpt"]
+    assert trainer._checkpoint_connector._hpc_resume_path == str(tmp_path / "hpc_ckpt_1.ckpt")
+
+
+def test_lightning_adds_these_entries_to_the_options_of_a_checkpoint(tmp_path: Path) -> None:
+    names = ("trainer", "bptt", "retrieval")
+    words = [word for name in names for word in ("--config", str(CONF / f"{name}.yaml"))]
+    assert main(["fit", *words, f"--trainer.default_root_dir={tmp_path}", "--trainer.max_steps=1"]) == 0
+    checkpoint = load_checkpoint(tmp_path / "checkpoints" / "last.ckpt")
+    for part in ("hyper_parameters", "datamodule_hyper_parameters"):
+        assert {name for name in checkpoint[part] if added_by_lightning(name)} <= {"_class_path", "_instantiator"}
+        assert "_class_path" in checkpoint[part]
+
+
+def test_jsonargparse_names_the_option_in_a_preface() -> None:
+    parser = SentenceParser()
+    parser.add_argument("--model.rate", type=float)
+    with pytest.raises(ArgumentError) as refused:
+        parser.parse_args(["--model.rate=fast"])
+    assert str(refused.value) == "model.rate: Expected a <class 'float'>. Got value: fast"
