@@ -45,9 +45,10 @@ test: $(READY)  ## the fast tests, under 5 minutes on two cores
 test-slow: $(READY)  ## the slow tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m slow --timeout 1800
 
-lint: $(READY)  ## ruff: style and formatting
+lint: $(READY)  ## ruff: style and formatting; import-linter: imports point downward
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 
 type: $(READY)  ## mypy
 	$(BIN)/mypy

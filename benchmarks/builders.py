@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import Trainer
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from benchmarks.equal_work import Work, check_equal_work, our_work, their_work
 from benchmarks.ours import (
@@ -17,10 +15,8 @@ from benchmarks.ours import (
     AuthorsDMT,
     AuthorsSMT,
     FixedTimestepSMT,
-    loss_of,
     our_step,
     outcome_of,
-    quiet_trainer,
 )
 from benchmarks.parity import BIDIRECTIONAL, as_theirs, carry_rnn, carry_teacher, first_timesteps, random_batch
 from benchmarks.reference import Reference
@@ -30,10 +26,10 @@ from benchmarks.theirs import bptt_loss, dmt_loss, smt_loss, their_step
 from benchmarks.timing import Side
 from memtrain.batch import SequenceBatch
 from memtrain.data import SequenceDataModule, Stack
-from memtrain.data.base import as_batch
 from memtrain.data.blocks import BLOCK_SIZE
-from memtrain.experiment.plan import Run, plan_stages
+from memtrain.experiment.plan import plan_stages
 from memtrain.experiment.reading import read_experiment
+from memtrain.experiment.runs import Run
 from memtrain.fit import MemtrainCLI
 from memtrain.networks import RNN, NetworkOptions
 from memtrain.networks.cells import GRUCell
@@ -43,8 +39,6 @@ from memtrain.training.step import Step
 from memtrain.trajectory import Detached, Sequential, Windows
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
-LOOP_STEPS = 8
-"""Optimizer steps in one run of either loop of workload J."""
 
 
 @dataclass(frozen=True)
@@ -277,32 +271,3 @@ def data_supply(name: str, reference: Reference | None, setting: Setting, probe:
     step = our_step(built.model, batch)
     samples = len(batch.index)
     return Pair(Side(batches(built.datamodule), units=2 * BLOCK_SIZE), Side(step, units=samples), {})
-
-
-def lightning_loop(name: str, reference: Reference | None, setting: Setting) -> Pair:
-    """Some steps under a Trainer, its set-up included, against the same steps in a bare loop (workload J)."""
-    samples = replace(setting, batch=setting.batch * LOOP_STEPS)
-    batch = random_batch(samples, setting.context + setting.future)
-    loader: DataLoader[SequenceBatch] = DataLoader(
-        batch.split(setting.batch),  # type: ignore[arg-type]
-        batch_size=None,
-        collate_fn=as_batch,  # type: ignore[arg-type]
-    )
-
-    def module() -> FixedTimestepSMT:
-        return FixedTimestepSMT(context=setting.context, **smt_options(setting, {}))
-
-    fitted, bare = module(), module()
-    step = our_step(bare, batch)
-
-    def fit() -> Trainer:
-        trainer = quiet_trainer(max_steps=LOOP_STEPS)
-        trainer.fit(fitted, loader)
-        return trainer
-
-    def loop() -> None:
-        for part in loader:
-            step.loss = partial(loss_of, bare, part)
-            step()
-
-    return Pair(Side(fit, units=LOOP_STEPS), Side(loop, units=LOOP_STEPS), {})

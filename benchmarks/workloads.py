@@ -10,6 +10,7 @@ from typing import Any
 
 from benchmarks import builders
 from benchmarks.builders import Pair
+from benchmarks.loop import lightning_loop
 from benchmarks.reference import Reference
 from benchmarks.settings import FULL, SMALL, Setting
 
@@ -128,6 +129,6 @@ WORKLOADS = [
         "seconds per SMT step of A_causal, data included: Lightning's loop (ours) against a bare loop of the same "
         "module (theirs)",
         A,
-        builders.lightning_loop,
+        lightning_loop,
     ),
 ]

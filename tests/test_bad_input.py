@@ -114,8 +114,8 @@ COMMAND_LINE = {
 }
 OPTIONS = {
     "fit what?": Case(words("fit"), ("fit.data", "required")),
-    "misspelt option": Case(fit("--model.learning_rat=1"), ("Option 'learning_rat' is not accepted",)),
-    "misspelt trainer option": Case(fit("--trainer.max_step=3"), ("--trainer.max_step",)),
+    "misspelled option": Case(fit("--model.learning_rat=1"), ("Option 'learning_rat' is not accepted",)),
+    "misspelled trainer option": Case(fit("--trainer.max_step=3"), ("--trainer.max_step",)),
     "wrong type": Case(fit("--model.learning_rate=fast"), ("learning_rate", "fast", "float")),
     "sequence too short": Case(fit("--data.length=1"), ("data.length is 1", "must be at least 4")),
     "empty batch": Case(fit("--data.batch_size=0"), ("data.batch_size is 0", "choose for example 32")),
@@ -159,6 +159,41 @@ OPTIONS = {
         ("--config is ", "broken.yaml", "is no YAML file", "line 1, column 14"),
         {"broken.yaml": "model: {a: [1"},
     ),
+    "validation once an epoch": Case(
+        fit("--trainer.val_check_interval=1.0", "--trainer.check_val_every_n_epoch=1"),
+        ("trainer.check_val_every_n_epoch is 1", "never be validated", "trainer.val_check_interval", "for example 200"),
+    ),
+    "a callback that no run can use, without what it requires": Case(
+        fit("--trainer.callbacks=[{class_path: ModelPruning}]"),
+        ("trainer.callbacks has ModelPruning", "it prunes at the ends of epochs", "torch.nn.utils.prune"),
+    ),
+    "a logger that is not installed": Case(
+        fit("--trainer.logger=WandbLogger"),
+        ("trainer.logger has WandbLogger", "needs the package wandb", "install it, or leave WandbLogger out"),
+    ),
+    "a metric that does not exist": Case(
+        fit("--trainer.callbacks=[{class_path: EarlyStopping, init_args: {monitor: val_loss}}]"),
+        ("EarlyStopping with monitor val_loss", "choose one of", "val/rollout/loss"),
+    ),
+    "processor time without psutil": Case(
+        fit("--trainer.callbacks=[{class_path: DeviceStatsMonitor}]"),
+        ("trainer.callbacks has DeviceStatsMonitor", "needs the package psutil; install it"),
+    ),
+    "half a processor": Case(
+        fit("--trainer.devices=abc"), ("trainer.devices is abc", "number of processes", "set it to 1")
+    ),
+    "another machine": Case(fit("--trainer.accelerator=tpu"), ("trainer.accelerator is tpu", "set it to cpu, gpu")),
+    "a cluster that did not start this": Case(
+        fit("--trainer.plugins=[{class_path: lightning.fabric.plugins.environments.LSFEnvironment}]"),
+        ("trainer.plugins has LSFEnvironment", "leave LSFEnvironment out"),
+    ),
+    "a seed that numpy does not take": Case(
+        fit("--seed_everything=-1"), ("seed_everything is -1", "between 0 and 4294967295", "for example 0")
+    ),
+    "nobody's home": Case(
+        fit("--trainer.default_root_dir=~nobody-of-this-name/x"),
+        ("trainer.default_root_dir is ~nobody-of-this-name/x", "no such home folder", "write the path in full"),
+    ),
     "run folder is a file": Case(
         fit("--trainer.default_root_dir={}/taken"), ("trainer.default_root_dir is ", "name a folder"), {"taken": "mine"}
     ),
@@ -175,7 +210,7 @@ EXPERIMENTS = {
     "file is a folder": Case(run(file="{}"), ("There is no experiment file", "name one")),
     "file of bytes": Case(run(file="{}/bptt/checkpoints/last.ckpt"), ("last.ckpt is no YAML file", "name one")),
     "broken file": Case(run(file="{}/b.yaml"), ("b.yaml is no YAML file",), {"b.yaml": "name: [tiny"}),
-    "file of a list": Case(run(file="{}/l.yaml"), ("l.yaml is no experiment: it needs",), {"l.yaml": "- name"}),
+    "file of a list": Case(run(file="{}/l.yaml"), ("l.yaml is no experiment; give it entries",), {"l.yaml": "- name"}),
     "unknown entry": Case(changed("budgets.steps=3"), ("budgets",)),
     "two budgets": Case(
         changed("budget.seconds=3"), ("budget has seconds 3 and steps", "can have one; give --set budget=")
@@ -185,11 +220,11 @@ EXPERIMENTS = {
     "a stage from nothing": Case(
         changed("methods={late: [dmt]}"), ("methods.late begins with dmt", "put a stage before")
     ),
-    "misspelt option of a stage": Case(
+    "misspelled option of a stage": Case(
         changed("stages.smt.model.init_args.learning_rat=1"), ("stages.smt", "learning_rat")
     ),
     "seed of a stage": Case(changed("stages.smt.model.init_args.seed=7"), ("stages.smt", "seed is 7", "leave it out")),
-    "misspelt option of the data": Case(changed("data.init_args.colour=red"), ("colour",)),
+    "misspelled option of the data": Case(changed("data.init_args.color=red"), ("color",)),
     "folder as name": Case(changed("name=../elsewhere"), ("name has '../elsewhere'", "use letters")),
     "other tokens": Case(
         changed("data={class_path: memtrain.data.ModularArithmetic}", "difficulty={key: modulus, values: [8]}"),
@@ -242,7 +277,14 @@ DATA = {
     ),
 }
 CHECKPOINTS = {
-    "no source": Case(fit("--model.init_from={}/no.ckpt"), ("no.ckpt does not exist", "give the path")),
+    "no source": Case(
+        fit("--model.init_from={}/no.ckpt"),
+        ("model.init_from is ", "no.ckpt, which does not exist", "give the last checkpoint of the stage before"),
+    ),
+    "a source in nobody's home": Case(
+        fit("--model.init_from=~nobody-of-this-name/a.ckpt"),
+        ("model.init_from is ~nobody-of-this-name/a.ckpt", "no such home folder"),
+    ),
     "source with other tokens": Case(
         fit("--model.init_from={}/smt/checkpoints/last.ckpt", "--model.network=null", "--data.symbols=5"),
         ("init_from is ", "trained on data with 9 tokens", "data have 6 tokens"),

@@ -18,7 +18,7 @@ ONE_STEP = ["--trainer.max_steps=1", "--trainer.limit_val_batches=0", "--trainer
 
 
 def one_step(directory: Path, trainer: str, model: str, *more: str) -> int:
-    """One optimiser step of shipped pieces on a small probe."""
+    """One optimizer step of shipped pieces on a small probe."""
     files = [
         CONFIGS / "trainer" / f"{trainer}.yaml",
         CONFIGS / "model" / f"{model}.yaml",

@@ -1,7 +1,5 @@
 """Every shipped experiment is planned whole, and trains and reads every method for a step or two."""
 
-import json
-import math
 import struct
 from pathlib import Path
 from typing import Any
@@ -11,12 +9,15 @@ import pytest
 import yaml
 from PIL import Image
 
+from memtrain.experiment.data import build_data, check_data, data_configuration
 from memtrain.experiment.execution import execute
-from memtrain.experiment.plan import Run, build_data, check_data, data_configuration, list_runs, plan_stages
+from memtrain.experiment.plan import plan_runs, plan_stages
 from memtrain.experiment.reading import read_experiment
+from memtrain.experiment.runs import Run
+from memtrain.results import StageResult, read_result
 
 FILES = sorted((Path(__file__).parents[1] / "experiments").glob("*/*.yaml"))
-TRAINED = [file for file in FILES if "measurement" not in yaml.safe_load(file.read_text())]
+TRAINED = [file for file in FILES if "measurement" not in yaml.safe_load(file.read_text(encoding="utf-8"))]
 TINY = {"length": 8, "pairs": 2, "modulus": 5}
 """The smallest difficulties, by the name of the option."""
 
@@ -48,7 +49,7 @@ def sources(tmp_path: Path) -> dict[str, Path]:
 
 def changes(file: Path, sources: dict[str, Path], cache: Path) -> list[str]:
     """What makes an experiment small: two steps a method, a tiny difficulty, local files; networks stay as they are."""
-    content = yaml.safe_load(file.read_text())
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
     words = ["budget={steps: 2}", "evaluation={samples: 8}", "data.init_args.batch_size=2", "seeds=[0]", "grid=null"]
     if "difficulty" in content:
         words.append(f"difficulty.values=[{TINY[content['difficulty']['key']]}]")
@@ -69,11 +70,11 @@ def test_every_option_of_every_run_is_known(file: Path) -> None:
     assert experiment.name == name(file)
     check_data(experiment)
     planned = set()
-    for run in list_runs(experiment):
-        for plan in plan_stages(experiment, run, dict(run.rates)):
-            planned.add(plan.name)
-            written = experiment.stages[plan.name].model["init_args"]
-            assert set(written) <= set(plan.configuration["model"]["init_args"])
+    for plan in plan_runs(experiment):
+        for stage in plan.stages:
+            planned.add(stage.name)
+            written = experiment.stages[stage.name].model["init_args"]
+            assert set(written) <= set(stage.configuration["model"]["init_args"])
     assert planned == set(experiment.stages)  # so that no stage stays unread
 
 
@@ -113,7 +114,7 @@ def methods() -> list[Any]:
     """
     parameters, seen = [], set()
     for file in TRAINED:
-        content = yaml.safe_load(file.read_text())
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
         for position, method in enumerate(content["methods"]):
             kinds = kinds_of_stages(content, method)
             marks = [pytest.mark.slow] if position > 0 and kinds in seen else []
@@ -125,13 +126,13 @@ def methods() -> list[Any]:
 @pytest.mark.parametrize(("file", "method"), methods())
 def test_every_method_trains_and_is_read(file: Path, method: str, sources: dict[str, Path], tmp_path: Path) -> None:
     experiment = read_experiment(file, changes(file, sources, tmp_path / "cache"))
-    (run,) = [run for run in list_runs(experiment) if run.method == method]
-    execute(experiment, run, tmp_path / "runs", {})
+    (plan,) = [plan for plan in plan_runs(experiment) if plan.run.method == method]
+    execute(experiment, plan, tmp_path / "runs")
     trained = 0
-    for stage in experiment.methods[method]:
-        result = json.loads((tmp_path / "runs" / run.folder / stage / "result.json").read_text())
-        metrics = result["evaluations"][0]["metrics"]
-        assert math.isfinite(metrics["rollout/loss"])
-        assert result["counters"]["steps"] > trained
-        trained = result["counters"]["steps"]
+    for stage in plan.stages:
+        result = read_result(tmp_path / "runs" / stage.folder / "result.json")
+        assert isinstance(result, StageResult)
+        assert result.evaluations[0].readings[result.reading]["loss"] is not None
+        assert result.costs.steps > trained
+        trained = result.costs.steps
     assert trained == max(2, len(experiment.methods[method]))  # each stage takes one step at least

@@ -51,7 +51,7 @@ def test_no_figure_is_committed_without_its_table() -> None:
 def test_a_changed_number_changes_the_figure(tmp_path: Path) -> None:
     folder = copy("demo", tmp_path / "page")
     table = (folder / "results.csv").read_text()
-    assert "demo,bptt,length,256,256,0,0.14453125," in table
+    assert "demo,bptt,rnn,bptt,length,256,256,0,0.14453125," in table
     (folder / "results.csv").write_text(table.replace("256,256,0,0.14453125,", "256,256,0,0.17453125,", 1))
     assert main(["figures", str(folder)]) == 0
     assert changed(pixels(folder / "figure.png"), pixels(EXPERIMENTS / "demo" / "figure.png")) > PIXELS

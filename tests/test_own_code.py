@@ -12,7 +12,7 @@ from torch import Tensor
 from memtrain.cli import main
 from memtrain.data import ENDLESS, ArrayDataset, Retrieval, SequenceDataModule, SequenceDataset
 from memtrain.data.blocks import Rows, Split
-from memtrain.experiment.plan import files_hash
+from memtrain.experiment.identity import files_hash
 from memtrain.generate import start_tokens
 from memtrain.networks import RNN, Interface, NetworkOptions
 from memtrain.networks.cells import Cell, GRUCell, LSTMCell, MLPCell, ParaGRUCell, ParaLSTMCell, TransformerCell
@@ -172,6 +172,18 @@ def test_a_cell_without_type_hints_is_trained_in_all_stages_and_a_changed_one_is
         sys.modules.pop("own_cell_of_a_test", None)
 
 
+def test_a_cell_whose_module_needs_what_is_not_installed_is_not_called_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "needy_cell_of_a_test.py").write_text("import a_package_that_is_not_there")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    chosen = "network.cell.class_path=needy_cell_of_a_test.Own"
+    assert main(["run", EXPERIMENT, "--output", str(tmp_path / "new"), "--set", chosen]) == 1
+    said = capsys.readouterr().err
+    assert "No module named 'a_package_that_is_not_there'" in said
+    assert "name a class that can be imported" not in said
+
+
 def test_changed_files_of_the_data_are_noticed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = tmp_path / "text"
     text.mkdir()
@@ -249,7 +261,7 @@ def test_a_token_that_no_stage_could_take_is_found_in_a_later_row_too(monkeypatc
 
 
 class Unbound(Cell):
-    """A residual cell that ends in no normalisation."""
+    """A residual cell that ends in no normalization."""
 
     def step(self, memory: Tensor, embedding: Tensor) -> Tensor:
         return 3 * memory + embedding.unsqueeze(1)

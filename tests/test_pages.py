@@ -7,8 +7,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from memtrain.compare.queries import with_kinds
+
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
-REPORT = (EXPERIMENTS / "README.md").read_text()
+REPORT = (EXPERIMENTS / "README.md").read_text(encoding="utf-8")
 PAGES = [file.parent for file in sorted(EXPERIMENTS.glob("*/results.csv"))]
 MEANS = {
     "loss": "loss",
@@ -64,9 +66,8 @@ def agrees(column: str, cell: str, own: pd.DataFrame, stages: pd.DataFrame) -> b
         return all(says(number, own[MEANS[column]].mean()) for number in printed)
     if column in STAGES:
         measured, unit = ("drift_relative", 1) if "drift" in column else ("accuracy", 100)
-        rows = pd.concat([own, stages])
-        rows = rows[rows["method"].str.endswith(":teacher")] if column == "its teacher" else rows
-        values = [*rows.groupby("method")[measured].mean(), *rows[measured]]  # in the mean, or each seed's
+        rows = stages[stages["reading"] == "teacher"] if column == "its teacher" else pd.concat([own, stages])
+        values = [*rows.groupby(["reading", "stage"])[measured].mean(), *rows[measured]]  # in the mean, or each seed's
         return all(any(says(number, unit * value) for value in values) for number in printed)
     return True
 
@@ -74,6 +75,12 @@ def agrees(column: str, cell: str, own: pd.DataFrame, stages: pd.DataFrame) -> b
 def at(results: pd.DataFrame, place: str) -> pd.DataFrame:
     """What was trained on one difficulty and read on it."""
     return results[results["difficulty"].eq(float(place)) & results["evaluation_difficulty"].eq(float(place))]
+
+
+def named(results: pd.DataFrame, method: str, kind: str = "") -> pd.DataFrame:
+    """The rows of a method as a page names them: of its end, or of "teacher" or "after STAGE" on the way."""
+    rows = with_kinds(results)
+    return results[(rows["method"] == method) & (rows["kind"] == kind)]
 
 
 def wrong_cells(page: str, results: pd.DataFrame) -> list[str]:
@@ -84,18 +91,19 @@ def wrong_cells(page: str, results: pd.DataFrame) -> list[str]:
             continue
         shown = set()
         for cells in rows:
-            place, named = cells[0], cells[header.index("method")]
+            place, cell_of_method = cells[0], cells[header.index("method")]
             if header[0] == "method":
                 part = results
             elif header[0] == "read at":
                 part = results[results["evaluation_difficulty"].eq(float(place))]
             else:
                 part = at(results, place)
-            method, seeds = named.split("`")[1], re.findall(r"\d", named.partition(", seed")[2])
-            own, stages = part[part["method"] == method], part[part["method"].str.startswith(f"{method}:")]
+            method, seeds = cell_of_method.split("`")[1], re.findall(r"\d", cell_of_method.partition(", seed")[2])
+            own = named(part, method, "".join(re.findall(r"`: (teacher|after \w+)$", cell_of_method)))
+            stages = part[(part["method"] == method) & ~part["final"]]
             shown |= set(own.index)
             if own.empty or (seeds and set(map(int, seeds)) != set(own["seed"])):
-                wrong.append(f"{place} {named}")
+                wrong.append(f"{place} {cell_of_method}")
                 continue
             for column, cell in zip(header, cells, strict=True):
                 if not agrees(column, cell, own, stages):
@@ -107,11 +115,11 @@ def wrong_cells(page: str, results: pd.DataFrame) -> list[str]:
 
 @pytest.mark.parametrize("folder", PAGES, ids=lambda folder: folder.name)
 def test_a_page_says_what_its_results_say(folder: Path) -> None:
-    assert not wrong_cells((folder / "README.md").read_text(), pd.read_csv(folder / "results.csv"))
+    assert not wrong_cells((folder / "README.md").read_text(encoding="utf-8"), pd.read_csv(folder / "results.csv"))
 
 
-def report_cells() -> Iterator[tuple[str, str, str, str]]:
-    """Folder, difficulty, method and text of each cell of the report's tables of the probes."""
+def report_cells() -> Iterator[tuple[str, str, str, str, str]]:
+    """Folder, difficulty, method, kind of reading and text of each cell of the report's tables of the probes."""
     folder = place = ""
     for header, rows in tables(REPORT):
         for first, *cells in rows if header[0] == "probe" else []:
@@ -121,18 +129,18 @@ def report_cells() -> Iterator[tuple[str, str, str, str]]:
             variant = "".join(re.findall(r"`smt_dmt(_\w+)`", first))
             for column, cell in zip(header[1:], cells, strict=True):
                 method = "".join(re.findall("`(.+)`", column)) + variant
-                yield folder, place, f"{method}:teacher" if "teacher" in column else method, cell
+                yield folder, place, method, "teacher" if "teacher" in column else "", cell
 
 
-@pytest.mark.parametrize(("folder", "place", "method", "cell"), report_cells())
-def test_the_report_says_what_the_results_say(folder: str, place: str, method: str, cell: str) -> None:
+@pytest.mark.parametrize(("folder", "place", "method", "kind", "cell"), report_cells())
+def test_the_report_says_what_the_results_say(folder: str, place: str, method: str, kind: str, cell: str) -> None:
     results, printed = at(pd.read_csv(EXPERIMENTS / folder / "results.csv"), place), numbers(cell)
-    rows = results[results["method"] == method]
+    rows = named(results, method, kind)
     if "%" not in cell and printed:  # drifts, before the last stage and after it
-        before = max((name for name in results["method"] if re.fullmatch(f"{method}:(?!teacher).*", name)), key=len)
-        drifts = results.groupby("method")["drift_relative"].mean()
-        assert all(map(says, printed, drifts[[before, method]]))
-    elif rows.empty or ":teacher" in method or len(rows) == 1:
+        compared = results[(results["method"] == method) & results["compared"]]
+        stages = compared.groupby("stage")[["optimizer_steps", "drift_relative"]].mean().sort_values("optimizer_steps")
+        assert all(map(says, printed, stages["drift_relative"].tail(2)))
+    elif rows.empty or kind or len(rows) == 1:
         assert len(printed) == min(len(rows), 1)
         assert all(says(number, 100 * rows["accuracy"].mean()) for number in printed)
     else:
@@ -180,7 +188,7 @@ PROBE_COLUMNS = ("smt_dmt", "bptt", "smt_dmt_gru", "bptt_gru")
 
 def first_page_cells() -> Iterator[tuple[str, str, str, str, str]]:
     """Folder, difficulty trained at and read at, method and number of each result in the README's two tables."""
-    for header, rows in tables((EXPERIMENTS.parent / "README.md").read_text()):
+    for header, rows in tables((EXPERIMENTS.parent / "README.md").read_text(encoding="utf-8")):
         for first, *cells in rows:
             if header[0] == "probe":
                 name, place = re.findall(r"([a-z -]+), (\d+)", first)[0]
@@ -201,13 +209,13 @@ def test_the_first_page_says_what_the_results_say(
 ) -> None:
     rows = pd.read_csv(EXPERIMENTS / folder / "results.csv")
     rows = rows[rows["difficulty"].eq(float(trained)) & rows["evaluation_difficulty"].eq(float(read))]
-    rows = rows[rows["method"].isin([method, f"smt_dmt:{method}"])]  # the teacher's, of another method
+    rows = named(rows, "smt_dmt", method) if method == "teacher" else named(rows, method)
     assert says(printed, 100 * rows["accuracy"].mean())
 
 
 def test_a_wrong_number_and_a_method_left_out_are_found() -> None:
     folder = EXPERIMENTS / "stack"
-    page, results = (folder / "README.md").read_text(), pd.read_csv(folder / "results.csv")
+    page, results = (folder / "README.md").read_text(encoding="utf-8"), pd.read_csv(folder / "results.csv")
     row = "| 64 | `bptt` | 95.0 % (0.9) | 94.0 % .. 95.6 % |"
     assert row in page
     for right, wrong in (("95.0", "95.1"), ("(0.9)", "(0.8)"), ("95.6", "95.5"), ("`bptt`", "`bptt`, seed 0")):

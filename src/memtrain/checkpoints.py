@@ -11,6 +11,7 @@ import torch
 from jsonargparse import ArgumentParser
 from torch import nn
 
+from memtrain.files import expanded
 from memtrain.networks import Interface
 
 
@@ -180,9 +181,10 @@ class Source:
         for name, network in networks.items():
             part = {key.removeprefix(f"{name}."): value for key, value in state.items() if key.startswith(f"{name}.")}
             if not part and name in required:
+                stage = self.checkpoint["memtrain"]["stage"]
                 raise ValueError(
-                    f"init_from is {self.path}, a checkpoint of stage {self.checkpoint['memtrain']['stage']} without "
-                    f"{name}; give one of stage {'teacher or smt' if required == ('teacher',) else 'smt or dmt'}."
+                    f"model.init_from is {self.path}, a checkpoint of stage {stage} without {name}; give one of stage "
+                    f"{'teacher or smt' if required == ('teacher',) else 'smt or dmt'}."
                 )
             if network is not None and part:
                 load_weights(network, part, self.path)
@@ -194,6 +196,11 @@ class Source:
 
 def load_source(path: str | Path) -> Source:
     """Read the checkpoint that a stage starts from; see `load_checkpoint` for what is raised."""
+    path = expanded("model.init_from", path)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"model.init_from is {path}, which does not exist; give the last checkpoint of the stage before."
+        )
     checkpoint = load_checkpoint(path)
     needed = {name: checkpoint[name] for name in ("state_dict", "memtrain", "hyper_parameters", "global_step")}
     return Source(str(path), needed)

@@ -45,7 +45,7 @@ def main(args: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("memtrain: interrupted; an experiment continues with the same command", file=sys.stderr)
         return 130
-    except (ArgumentError, ValueError, OSError) as error:
+    except (ArgumentError, ValueError, OSError, ModuleNotFoundError) as error:
         if os.environ.get("MEMTRAIN_DEBUG") == "1":
             raise
         print(f"memtrain: {sentence(error)}", file=sys.stderr)

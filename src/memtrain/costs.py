@@ -21,12 +21,17 @@ class Counters:
         gradient_steps: the longest gradient chain of the cell that any stage used.
     """
 
-    steps: int = 0
-    tokens: int = 0
-    train_seconds: float = 0.0
-    cpu_seconds: float = 0.0
-    sequential_flops: int = 0
-    gradient_steps: int = 0
+    steps: int
+    tokens: int
+    train_seconds: float
+    cpu_seconds: float
+    sequential_flops: int
+    gradient_steps: int
+
+    @classmethod
+    def zero(cls) -> "Counters":
+        """Those of a network that nothing has trained."""
+        return cls(0, 0, 0.0, 0.0, 0, 0)
 
     def to_primitive(self) -> dict[str, int | float]:
         """The counters as a dictionary of numbers."""

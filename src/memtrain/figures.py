@@ -14,8 +14,10 @@ from memtrain.experiment.measurement import prepare, write_measured
 from memtrain.experiment.reading import read_experiment
 from memtrain.files import write_figure
 
-WORDS = dict.fromkeys(["experiment", "method", "difficulty_name", "encoder", "stage"], str)
+WORDS = dict.fromkeys(["experiment", "method", "reading", "stage", "difficulty_name", "score", "encoder"], str)
 """Columns of words, which stay words where they look like numbers."""
+ENCODING = "utf-8-sig"
+"""Of tables, which a spreadsheet saves with a mark at their beginning."""
 
 
 def draw_figures(folders: Iterable[Path]) -> None:
@@ -39,7 +41,7 @@ def redraw(folder: Path) -> None:
     path = folder / "results.csv"
     if not path.is_file():
         raise FileNotFoundError(f"There is no {path}; name folders that hold one, as experiments/demo.")
-    if "evaluation_difficulty" not in pd.read_csv(path, nrows=0):
+    if "evaluation_difficulty" not in pd.read_csv(path, nrows=0, encoding=ENCODING):
         write_measured(measured(folder), folder)
         return
     rows = read_comparison(path)
@@ -53,8 +55,8 @@ def redraw(folder: Path) -> None:
 
 
 def read_comparison(path: Path) -> pd.DataFrame:
-    """A table that `memtrain compare` has written, with the same numbers and words; only empty entries are missing."""
-    return pd.read_csv(path, dtype=WORDS, keep_default_na=False, na_values=[""])
+    """A table that `memtrain compare` has written, with the same numbers and words; empty entries are NaN."""
+    return pd.read_csv(path, dtype=WORDS, keep_default_na=False, na_values=[""], encoding=ENCODING)
 
 
 def measured(folder: Path) -> Figure:
@@ -66,4 +68,4 @@ def measured(folder: Path) -> Figure:
     module = importlib.import_module(function.__module__)
     if not hasattr(module, "draw"):
         raise ValueError(f"{measurement['class_path']} has no function draw(table) beside it; write one to draw again.")
-    return module.draw(pd.read_csv(folder / "results.csv"))
+    return module.draw(pd.read_csv(folder / "results.csv", encoding=ENCODING))

@@ -16,6 +16,18 @@ LAST_CHECKPOINT = Path("checkpoints", "last.ckpt")
 """The newest checkpoint of a run or stage, in its folder."""
 
 
+def expanded(option: str, path: str | Path) -> Path:
+    """A path whose leading `~` is a home folder.
+
+    Raises:
+        ValueError: if there is no such folder.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{option} is {path}, but there is no such home folder; write the path in full.") from error
+
+
 def require_folder(option: str, folder: Path) -> None:
     """Refuse a folder that cannot be made.
 
@@ -86,6 +98,6 @@ def read_json(path: Path) -> Any:
     if not path.is_file():
         return None
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{path} is no JSON ({error}); remove it, and run again what has written it.") from None
+        raise ValueError(f"{path} is no JSON ({error}); remove it, and run the command again.") from None

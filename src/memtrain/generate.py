@@ -10,9 +10,9 @@ from torch import Tensor
 from memtrain.callbacks.samples import image_grid
 from memtrain.data import SequenceDataModule
 from memtrain.files import write_bytes, write_text
+from memtrain.limits import require_at_least
 from memtrain.networks import StreamingModel
 from memtrain.networks.generation import generate_tokens
-from memtrain.options import require_at_least
 from memtrain.training.loading import load_datamodule, load_module
 
 IMAGES, TEXTS = 16, 1

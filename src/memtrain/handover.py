@@ -1,13 +1,13 @@
 """What one stage hands on to the next: networks, counters and provenance."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
 
 from memtrain.checkpoints import Source
 from memtrain.costs import Counters
 from memtrain.networks.interface import class_path
-
-if TYPE_CHECKING:
-    from memtrain.training.module import StageModule
 
 
 def require_source(stage: str, requires: tuple[str, ...]) -> None:
@@ -27,34 +27,43 @@ def require_source(stage: str, requires: tuple[str, ...]) -> None:
         )
 
 
-def take_over(module: "StageModule", source: Source) -> None:
-    """Give a stage the networks, the counters and the provenance of the stage before.
+def take_over(
+    source: Source, networks: Mapping[str, nn.Module | None], requires: tuple[str, ...]
+) -> tuple[Counters, list[dict[str, Any]]]:
+    """Give the networks of a stage the weights of the stage before, which then lets go of them.
 
     Args:
-        module: the stage that starts.
-        source: the checkpoint that it starts from.
+        source: the checkpoint that the stage starts from.
+        networks: those of the stage, by name; None: it has none of that name.
+        requires: names of the networks that the source must have.
+
+    Returns:
+        The counters and the provenance that the stage goes on with.
 
     Raises:
-        ValueError: if the source has other inputs, outputs or network options, or lacks a required network.
+        ValueError: if the source lacks a required network.
     """
-    source.compare(module.interface, module.structure, module.hparams[module.structure])
     # The teacher last: in SMT its decoder is the RNN's readout, and after DMT the source has two of them.
-    source.restore(dict(reversed(module.networks.items())), module.requires())
-    module.counters = Counters(**source.counters)
-    module.provenance = source.provenance
+    source.restore({name: networks[name] for name in reversed(list(networks))}, requires)
+    return Counters(**source.counters), source.provenance
 
 
-def record(module: "StageModule", data: object | None) -> dict[str, Any]:
+def record(
+    stage: str, counters: Counters, provenance: list[dict[str, Any]], module: object, data: object | None
+) -> dict[str, Any]:
     """What a checkpoint says about its stage, as plain numbers and strings.
 
     Args:
-        module: the stage.
+        stage: its name.
+        counters: its costs so far.
+        provenance: the stages before it.
+        module: its module.
         data: the data module that it trains on; None: there is none.
     """
     return {
-        "stage": module.stage,
-        "counters": module.counters.to_primitive(),
-        "provenance": module.provenance,
+        "stage": stage,
+        "counters": counters.to_primitive(),
+        "provenance": provenance,
         "class_path": class_path(module),
         "data_class_path": None if data is None else class_path(data),
     }

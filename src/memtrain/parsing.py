@@ -1,11 +1,14 @@
 """Command line parsers that answer a mistake with one sentence instead of a usage page."""
 
 from collections.abc import Iterator
+from contextlib import chdir
+from os import PathLike
+from pathlib import Path
 from traceback import walk_tb
 from types import ModuleType
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from jsonargparse import ArgumentError, ArgumentParser
+from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
 from memtrain.private import option_of, without_option
 
@@ -18,6 +21,13 @@ class SentenceParser(ArgumentParser):
     def __init__(self, *args: object, **kwargs: object) -> None:
         # Without this, a misspelled `--trainer.max_step` would quietly mean `--trainer.max_steps`.
         super().__init__(*args, **{"allow_abbrev": False, **kwargs})  # type: ignore[arg-type]
+
+    def parse_path(self, path: str | PathLike[str], *args: Any, **kwargs: Any) -> Namespace:
+        """Parse a configuration file, which is UTF-8 whatever the system's encoding is."""
+        file = Path(path).absolute()
+        content = file.read_text(encoding="utf-8")
+        with chdir(file.parent):  # files that it names are beside it
+            return self.parse_string(content, file.name, *args, **kwargs)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise what is wrong as one sentence."""

@@ -1,4 +1,4 @@
-"""What all figures share: fonts, grid, colours."""
+"""What all figures share: fonts, grid, colors."""
 
 import itertools
 from collections.abc import Iterable
@@ -15,17 +15,17 @@ STYLE: Any = {
     "axes.axisbelow": True,
     "legend.frameon": False,
 }
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#5e3c99", "#000000")
-"""Okabe and Ito's palette, told apart by colour-blind eyes too, with a violet for its yellow, too pale on white."""
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#5e3c99", "#000000")
+"""Okabe and Ito's palette, which color-blind eyes can tell apart; violet stands for its yellow, too pale on white."""
 GREY = "#555555"
 HATCHES: dict[LineStyle, str] = {"-": "", "--": "////", ":": "....", "-.": "xxxx"}
-"""Of bars, beside the line styles of the same rounds of the palette."""
+"""Hatches of bars, by the line style of the same method."""
 
 
 class Look(NamedTuple):
-    """How a method is told apart: a colour, and for the ninth and later ones a style of lines too."""
+    """How a method is told apart: a color, and for the ninth and later ones a style of lines too."""
 
-    colour: str
+    color: str
     line: LineStyle = "-"
 
     @property
@@ -36,5 +36,5 @@ class Look(NamedTuple):
 
 def looks_of(methods: Iterable[str]) -> dict[str, Look]:
     """A look for each method; the ones of the first 32 differ."""
-    looks = itertools.cycle(Look(colour, line) for line in HATCHES for colour in COLOURS)
+    looks = itertools.cycle(Look(color, line) for line in HATCHES for color in COLORS)
     return dict(zip(methods, looks, strict=False))

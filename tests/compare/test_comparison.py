@@ -7,51 +7,62 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from fabricated import ACCURACIES, fabricate, reading, table_of, write_result
+from fabricated import ACCURACIES, both, fabricate, leave, reading, rnn, table_of, without_difficulty
 from PIL import Image
 
 from memtrain.cli import main
-from memtrain.compare import COLUMNS, read_results, summarise, to_rows, verdict
+from memtrain.compare import COLUMNS, read_results, summarize, to_rows, verdict
+from memtrain.compare.cautions import idle_helpers, unlike_sizes
 from memtrain.compare.comparison import next_commands
 from memtrain.compare.origins import differences, origins, unequal_conditions
-from memtrain.compare.queries import ranked
-from memtrain.compare.rows import read_unfinished
-from memtrain.compare.verdict import idle_teachers, unlike_sizes
+from memtrain.compare.queries import ranked, with_kinds
+from memtrain.compare.results import read_unfinished
 from memtrain.files import write_json
+from memtrain.results import Metrics, Score, StageResult
 
 NONE = pd.DataFrame(columns=["experiment", "method", "difficulty", "seed"])
 
 
 def test_teacher_and_smt_are_read_at_the_end_of_their_stage_at_its_cost(tmp_path: Path) -> None:
     rows = table_of(fabricate(tmp_path, seeds=1))
-    own = rows[rows["evaluation_difficulty"] == 128].set_index("method")
-    assert own["accuracy"].to_dict() == {name: values[0] for name, values in ACCURACIES.items()}
-    assert own["train_seconds"].to_dict() == {"teacher": 10, "smt": 10, "smt_dmt": 20, "bptt": 10}
-    assert own["parameters"].to_dict() == {"teacher": 200, "smt": 100, "smt_dmt": 100, "bptt": 100}
-    assert own["gradient_steps"].to_dict() == {"teacher": 0, "smt": 1, "smt_dmt": 128, "bptt": 128}
-    assert own["drift_mean"].isna().to_dict() == {"teacher": True, "smt": False, "smt_dmt": False, "bptt": True}
-    assert own["final"].to_dict() == {"teacher": False, "smt": False, "smt_dmt": True, "bptt": True}
+    own = rows[rows["evaluation_difficulty"] == 128].set_index(["method", "reading", "stage"])
+    bptt, smt, teacher, dmt = own.index
+    assert bptt == ("bptt", "rnn", "bptt")
+    assert (smt, dmt) == (("smt_dmt", "rnn", "smt"), ("smt_dmt", "rnn", "dmt"))
+    assert teacher == ("smt_dmt", "teacher", "smt")
+    assert own["accuracy"].to_dict() == {bptt: 0.13, smt: 0.2, teacher: 1.0, dmt: 0.97}
+    assert own["train_seconds"].to_dict() == {bptt: 10, smt: 10, teacher: 10, dmt: 20}
+    assert own["parameters"].to_dict() == {bptt: 100, smt: 100, teacher: 200, dmt: 100}
+    assert own["gradient_steps"].to_dict() == {bptt: 128, smt: 1, teacher: 0, dmt: 128}
+    assert own["drift_mean"].isna().to_dict() == {bptt: True, smt: False, teacher: True, dmt: False}
+    assert own["compared"].to_dict() == {bptt: True, smt: True, teacher: False, dmt: True}
+    assert own["final"].to_dict() == {bptt: True, smt: False, teacher: False, dmt: True}
 
 
 def test_the_teacher_is_read_where_the_last_stage_that_trains_it_ends(tmp_path: Path) -> None:
     stages = ["short", "smt", "dmt"]
-    for position, (accuracy, trains) in enumerate(((0.5, True), (1.0, True), (1.0, False))):
-        metrics = reading("teacher", accuracy) | reading("rollout", 0.1 * position)
-        write_result(tmp_path, "smt_dmt", stages, position, 0, metrics, trains_teacher=trains)
+    for position, (accuracy, trained) in enumerate(
+        ((0.5, ["teacher", "rnn"]), (1.0, ["teacher", "rnn"]), (1.0, ["rnn"]))
+    ):
+        leave(tmp_path, "smt_dmt", stages, position, 0, both(accuracy, 0.1 * position), trained=trained)
     rows = table_of(tmp_path)
-    own = rows[rows["evaluation_difficulty"] == 128].set_index("method")
-    assert (own.loc["teacher", "accuracy"], own.loc["teacher", "train_seconds"]) == (1.0, 20)
-    assert set(own.index) == {"teacher", "short", "short_smt", "smt_dmt"}
+    own = rows[rows["evaluation_difficulty"] == 128].set_index(["reading", "stage"])
+    assert list(own.index) == [("rnn", "short"), ("rnn", "smt"), ("teacher", "smt"), ("rnn", "dmt")]
+    assert own.loc[("teacher", "smt"), ["accuracy", "train_seconds"]].tolist() == [1.0, 20]
 
 
 def test_the_summary_has_mean_and_range_over_seeds_at_the_training_difficulty(tmp_path: Path) -> None:
-    summary = {entry["method"]: entry for entry in summarise(table_of(fabricate(tmp_path)))}
-    assert set(summary) == set(ACCURACIES)
-    assert summary["smt_dmt"] == {
+    entries = summarize(table_of(fabricate(tmp_path)))
+    assert len(entries) == len(ACCURACIES)
+    summary = {(entry["method"], entry["reading"], entry["stage"]): entry for entry in entries}
+    assert summary["smt_dmt", "teacher", "smt"]["mean"] == pytest.approx(0.99)
+    assert summary["smt_dmt", "rnn", "dmt"] == {
         "experiment": "fabricated",
         "method": "smt_dmt",
+        "reading": "rnn",
+        "stage": "dmt",
         "difficulty": 128,
-        "metric": "accuracy",
+        "score": "accuracy",
         "mean": pytest.approx(0.97),
         "minimum": 0.96,
         "maximum": 0.98,
@@ -71,7 +82,7 @@ def test_the_verdict_names_who_is_ahead_at_each_difficulty(tmp_path: Path) -> No
 def verdict_of(first: list[float], second: list[float], tmp_path: Path) -> str:
     for method, values in (("first", first), ("second", second)):
         for seed, accuracy in enumerate(values):
-            write_result(tmp_path, method, ["bptt"], 0, seed, reading("rollout", accuracy))
+            leave(tmp_path, method, ["bptt"], 0, seed, rnn(accuracy))
     return verdict(table_of(tmp_path), NONE).splitlines()[0]
 
 
@@ -86,7 +97,7 @@ def test_two_seeds_decide_nothing(tmp_path: Path) -> None:
 def test_a_method_with_too_few_seeds_stays_out_of_what_the_others_decide(tmp_path: Path) -> None:
     for method, values in (("first", [0.9, 0.9, 0.9]), ("second", [0.5, 0.5, 0.5]), ("third", [1.0])):
         for seed, accuracy in enumerate(values):
-            write_result(tmp_path, method, ["bptt"], 0, seed, reading("rollout", accuracy))
+            leave(tmp_path, method, ["bptt"], 0, seed, rnn(accuracy))
     said = [line for line in verdict(table_of(tmp_path), NONE).splitlines() if line.startswith("length 128: ")]
     assert said == [
         "length 128: first (accuracy 90.0 %) is ahead of second (50.0 %; spread 0.0 %).",
@@ -105,32 +116,61 @@ def test_a_difference_above_the_spread_decides(tmp_path: Path) -> None:
     assert "is ahead of second (30.0 %; spread 20.0 %)" in verdict_of([0.5, 0.6, 0.7], [0.2, 0.3, 0.4], tmp_path)
 
 
-def test_without_chance_the_lower_loss_is_ahead(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("score", "first"), [(Score("loss", False), "second"), (Score("bits", True), "first")])
+def test_the_score_says_what_counts_and_whether_more_is_better(score: Score, first: str, tmp_path: Path) -> None:
     for method, loss in (("first", 2.0), ("second", 1.0)):
         for seed in range(3):
-            metrics = {"rollout/accuracy": 0.5, "rollout/loss": loss + seed / 100, "rollout/bits": loss}
-            lines = {"unigram_entropy": 3.0, "bigram_entropy": 2.5}
-            evaluations = [{"difficulty": None, "split": "test", "metrics": metrics, "reference_lines": lines}]
-            nothing = {"difficulty": None, "difficulty_name": None, "evaluations": evaluations}
-            write_result(tmp_path, method, ["bptt"], 0, seed, metrics, **nothing)
-    assert verdict(table_of(tmp_path), NONE).startswith("second (loss 1.010 nats) is ahead of first (2.010 nats; ")
+            readings = {"rnn": {"accuracy": 0.5, "loss": loss + seed / 100, "bits": loss + seed / 100}}
+            changes = without_difficulty(readings, {"unigram_entropy": 3.0, "bigram_entropy": 2.5})
+            leave(tmp_path, method, ["bptt"], 0, seed, readings, score=score, **changes)
+    rows = table_of(tmp_path)
+    assert ranked(rows)[0] == first
+    assert verdict(rows, NONE).startswith(f"{first} ({score.name} {'1.010 nats' if first == 'second' else '2.01'})")
+    assert {entry["score"] for entry in summarize(rows)} == {score.name}
+
+
+def test_a_score_that_tokens_do_not_have_gets_a_column_and_a_curve(tmp_path: Path) -> None:
+    for method, error in (("near", 0.25), ("far", 4.0)):
+        readings: dict[str, Metrics] = {"model": {"loss": error, "error": error}}
+        changes = without_difficulty(readings, {})
+        leave(tmp_path, method, ["fit"], 0, 0, readings, score=Score("error", False), **changes)
+        points = f"step,cost/tokens,val/model/error,val/rollout/accuracy\n9,640,{error},0.5\n"
+        (tmp_path / method / "128" / "0" / "fit" / "metrics.csv").write_text(points)
+    assert main(["compare", str(tmp_path)]) == 0
+    table = pd.read_csv(tmp_path / "comparison.csv").set_index("method")
+    assert table["reading"].tolist() == ["model", "model"]
+    assert table["final"].all()
+    assert table["error"].to_dict() == {"near": 0.25, "far": 4.0}
+    curves = pd.read_csv(tmp_path / "curves.csv").set_index("method")
+    assert curves["error"].to_dict() == {"near": 0.25, "far": 4.0}
+    assert curves["accuracy"].isna().all()  # of another reading
+    assert pd.read_csv(tmp_path / "equal_tokens.csv")["error"].tolist() == [4.0, 0.25]
 
 
 def test_methods_that_share_stages_keep_their_rows_apart(tmp_path: Path) -> None:
-    smt = reading("teacher", 1.0) | reading("rollout", 0.2)
+    smt = both(1.0, 0.2)
     for method, stages in (("slow", ["smt", "dmt"]), ("fast", ["smt", "other"])):
-        write_result(tmp_path, method, stages, 0, 0, smt)
-        write_result(tmp_path, method, stages, 1, 0, smt)
-    methods = set(table_of(tmp_path)["method"])
-    assert methods == {"slow", "fast", "slow:teacher", "fast:teacher", "slow:smt", "fast:smt"}
+        leave(tmp_path, method, stages, 0, 0, smt)
+        leave(tmp_path, method, stages, 1, 0, smt)
+    rows = with_kinds(table_of(tmp_path))
+    kinds = {(method, kind) for method in ("slow", "fast") for kind in ("", "teacher", "after smt")}
+    assert set(zip(rows["method"], rows["kind"], strict=True)) == kinds
 
 
-def test_a_stage_that_trains_a_teacher_alone_is_no_part_of_a_name(tmp_path: Path) -> None:
+def test_a_stage_that_trains_a_teacher_alone_has_no_row_where_a_later_one_trains_it_too(tmp_path: Path) -> None:
     stages = ["teacher", "smt", "dmt"]
-    both = reading("teacher", 0.9) | reading("rollout", 0.5)
-    for position, metrics in enumerate((reading("teacher", 0.9), both, both)):
-        write_result(tmp_path, "smt_dmt", stages, position, 0, metrics)
-    assert set(table_of(tmp_path)["method"]) == {"teacher", "smt", "smt_dmt"}
+    leave(tmp_path, "smt_dmt", stages, 0, 0, {"teacher": reading(0.8)})
+    leave(tmp_path, "smt_dmt", stages, 1, 0, both(0.9, 0.5), trained=["teacher", "rnn"])
+    leave(tmp_path, "smt_dmt", stages, 2, 0, both(0.9, 0.5))
+    rows = with_kinds(table_of(tmp_path))
+    found = set(rows[["stage", "kind"]].itertuples(index=False, name=None))
+    assert found == {("smt", "teacher"), ("smt", "after smt"), ("dmt", "")}
+
+
+def test_a_method_that_ends_with_a_teacher_is_compared_by_it(tmp_path: Path) -> None:
+    leave(tmp_path, "teacher_only", ["teacher"], 0, 0, {"teacher": reading(0.8)})
+    rows = table_of(tmp_path)
+    assert rows[["reading", "compared", "final"]].to_numpy().tolist() == 2 * [["teacher", True, True]]
 
 
 def test_compare_writes_table_summary_and_figure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -154,18 +194,20 @@ def test_compare_writes_table_summary_and_figure(tmp_path: Path, capsys: pytest.
 
 
 def test_a_teacher_at_chance_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    metrics = reading("teacher", 0.13) | reading("rollout", 0.12)
-    write_result(tmp_path, "smt_dmt", ["smt", "dmt"], 0, 0, metrics)
+    metrics = both(0.13, 0.12)
+    leave(tmp_path, "smt_dmt", ["smt", "dmt"], 0, 0, metrics)
     assert main(["compare", str(tmp_path)]) == 0
     shown = capsys.readouterr().out
     assert "length 128: the teacher of seed 0 stayed at chance (13.0 %, chance 12.5 %)" in shown
 
 
 def test_unfinished_folders_are_compared_as_far_as_they_are(tmp_path: Path) -> None:
-    write_result(tmp_path, "smt_dmt", ["smt", "dmt"], 0, 0, reading("teacher", 0.9) | reading("rollout", 0.5))
-    write_result(tmp_path, "bptt", ["bptt"], 0, 0, reading("rollout", 0.4))
+    leave(tmp_path, "smt_dmt", ["smt", "dmt"], 0, 0, both(0.9, 0.5))
+    leave(tmp_path, "bptt", ["bptt"], 0, 0, rnn(0.4))
     assert main(["compare", str(tmp_path)]) == 0
-    assert set(pd.read_csv(tmp_path / "comparison.csv")["method"]) == {"teacher", "smt", "bptt"}
+    table = with_kinds(pd.read_csv(tmp_path / "comparison.csv"))
+    found = set(zip(table["method"], table["kind"], strict=True))
+    assert found == {("smt_dmt", "teacher"), ("smt_dmt", "after smt"), ("bptt", "")}
 
 
 @pytest.mark.parametrize("name", ["nowhere", ""])
@@ -177,7 +219,7 @@ def test_a_folder_without_results_is_refused(name: str, tmp_path: Path, capsys: 
 def test_every_two_methods_are_judged(tmp_path: Path) -> None:
     for method, accuracy in (("first", 0.9), ("second", 0.89), ("third", 0.1)):
         for seed in range(3):
-            write_result(tmp_path, method, ["bptt"], 0, seed, reading("rollout", accuracy + seed / 100))
+            leave(tmp_path, method, ["bptt"], 0, seed, rnn(accuracy + seed / 100))
     said = [line for line in verdict(table_of(tmp_path), NONE).splitlines() if line.startswith("length 128: ")]
     assert said == [  # sample standard deviations 0.01 each
         "length 128: first (accuracy 91.0 %) is ahead of third (11.0 %; spread 2.0 %); "
@@ -187,17 +229,17 @@ def test_every_two_methods_are_judged(tmp_path: Path) -> None:
 
 
 def test_a_method_with_a_diverged_seed_is_named_and_never_ahead(tmp_path: Path) -> None:
-    nothing = {"rollout/accuracy": 1.0, "rollout/loss": math.nan, "rollout/bits": math.nan}
+    nothing: dict[str, Metrics] = {"rnn": {"accuracy": 1.0, "loss": math.nan, "bits": math.nan}}
     for seed in range(3):
-        write_result(tmp_path, "steady", ["bptt"], 0, seed, reading("rollout", 0.2 + seed / 100))
-        write_result(tmp_path, "wild", ["bptt"], 0, seed, nothing if seed == 1 else reading("rollout", 0.9))
+        leave(tmp_path, "steady", ["bptt"], 0, seed, rnn(0.2 + seed / 100))
+        leave(tmp_path, "wild", ["bptt"], 0, seed, nothing if seed == 1 else rnn(0.9))
     rows = table_of(tmp_path)
     assert (
         verdict(rows, NONE).splitlines()[0] == "length 128: wild diverged (seed 1: no finite loss), and is not judged."
     )
     assert "ahead" not in verdict(rows, NONE)
     assert ranked(rows) == ["steady", "wild"]
-    assert {entry["method"]: entry["diverged"] for entry in summarise(rows)} == {"steady": 0, "wild": 1}
+    assert {entry["method"]: entry["diverged"] for entry in summarize(rows)} == {"steady": 0, "wild": 1}
 
 
 @pytest.mark.parametrize("begun", ["origins.json", "budget.json"])
@@ -205,8 +247,8 @@ def test_a_method_with_a_seed_that_has_begun_and_not_ended_is_named_and_never_ju
     tmp_path: Path, begun: str
 ) -> None:
     for seed in range(3):
-        write_result(tmp_path, "steady", ["bptt"], 0, seed, reading("rollout", 0.2 + seed / 100))
-        write_result(tmp_path, "wild", ["bptt"], 0, seed, reading("rollout", 0.9))
+        leave(tmp_path, "steady", ["bptt"], 0, seed, rnn(0.2 + seed / 100))
+        leave(tmp_path, "wild", ["bptt"], 0, seed, rnn(0.9))
     results = read_results([tmp_path])
     said = verdict(to_rows(results), read_unfinished([tmp_path], results))
     assert "wild (accuracy 90.0 %) is ahead of steady" in said
@@ -222,27 +264,38 @@ def test_a_seed_that_ends_while_results_are_read_is_unfinished(tmp_path: Path) -
     fabricate(tmp_path)
     results = read_results([tmp_path])
     write_json(tmp_path / "bptt" / "128" / "3" / "bptt" / "origins.json", [])
-    write_result(tmp_path, "bptt", ["bptt"], 0, 3, reading("rollout", 0.1))
+    leave(tmp_path, "bptt", ["bptt"], 0, 3, rnn(0.1))
     assert read_unfinished([tmp_path], results)["seed"].tolist() == [3]
 
 
 def test_methods_without_a_teacher_that_share_a_stage_keep_its_rows_apart(tmp_path: Path) -> None:
     for method, stages in (("slow", ["easy", "hard"]), ("fast", ["easy", "hard_fast"])):
         for position in (0, 1):
-            write_result(tmp_path, method, stages, position, 0, reading("rollout", 0.5))
-    assert set(table_of(tmp_path)["method"]) == {"slow", "slow:easy", "fast", "fast:easy"}
+            leave(tmp_path, method, stages, position, 0, rnn(0.5))
+    rows = table_of(tmp_path)
+    found = set(zip(rows["method"], rows["stage"], strict=True))
+    assert found == {("slow", "easy"), ("slow", "hard"), ("fast", "easy"), ("fast", "hard_fast")}
+
+
+def results_of(folder: Path) -> list[StageResult]:
+    return [stage.result for stage in read_results([folder])]
 
 
 def test_unequal_budgets_and_options_are_told(tmp_path: Path) -> None:
     for seed in range(2):
-        same = {"conditions": "a", "recipe": "r"}
-        write_result(tmp_path, "bptt", ["bptt"], 0, seed, reading("rollout", 0.2), **same)
-        write_result(tmp_path, "old", ["bptt"], 0, seed, reading("rollout", 0.2))  # from before they were recorded
-    assert not list(unequal_conditions(read_results([tmp_path])))
-    write_result(tmp_path, "bptt", ["bptt"], 0, 2, reading("rollout", 0.2), conditions="b", recipe="s")
-    budgets, options = unequal_conditions(read_results([tmp_path]))
+        leave(tmp_path, "bptt", ["bptt"], 0, seed, rnn(0.2), conditions="a", recipe="r")
+    assert not list(unequal_conditions(results_of(tmp_path)))
+    leave(tmp_path, "bptt", ["bptt"], 0, 2, rnn(0.2), conditions="b", recipe="s")
+    budgets, options = unequal_conditions(results_of(tmp_path))
     assert budgets.startswith("fabricated at 128: the runs had unequal budgets, data or evaluations")
     assert options.startswith("fabricated at 128: the seeds of bptt had unequal options in stage bptt")
+
+
+def test_a_result_of_another_version_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_json(tmp_path / "bptt" / "8" / "0" / "bptt" / "result.json", {"fingerprint": "f", "evaluations": []})
+    assert main(["compare", str(tmp_path)]) == 1
+    (told,) = capsys.readouterr().err.splitlines()
+    assert "bptt/result.json is no result of this version of memtrain (the following arguments are required" in told
 
 
 def test_several_folders_are_not_compared_into_the_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -253,14 +306,14 @@ def test_several_folders_are_not_compared_into_the_first(tmp_path: Path, capsys:
 
 
 def test_an_experiment_without_difficulty_is_compared(tmp_path: Path) -> None:
-    write_result(tmp_path, "bptt", ["bptt"], 0, 0, reading("rollout", 0.2), difficulty=None, difficulty_name=None)
+    leave(tmp_path, "bptt", ["bptt"], 0, 0, rnn(0.2), difficulty=None, difficulty_name=None)
     assert main(["compare", str(tmp_path)]) == 0
 
 
 def test_a_diverged_teacher_is_named(tmp_path: Path) -> None:
-    nothing = {"teacher/accuracy": 1.0, "teacher/loss": math.nan, "teacher/bits": math.nan}
-    write_result(tmp_path, "smt_dmt", ["smt", "dmt"], 0, 0, nothing | reading("rollout", 0.5))
-    assert "the teacher of seed 0 diverged" in next(idle_teachers(table_of(tmp_path)))
+    nothing: Metrics = {"accuracy": 1.0, "loss": math.nan, "bits": math.nan}
+    leave(tmp_path, "smt_dmt", ["smt", "dmt"], 0, 0, {"teacher": nothing, **rnn(0.5)})
+    assert "the teacher of seed 0 diverged" in next(idle_helpers(table_of(tmp_path)))
 
 
 def test_the_same_run_in_two_folders_is_refused(tmp_path: Path) -> None:
@@ -273,36 +326,47 @@ def test_experiments_are_not_mixed(tmp_path: Path, capsys: pytest.CaptureFixture
     for name, accuracy in (("alpha", 0.9), ("beta", 0.1)):
         for method, difference in (("first", 0.0), ("second", 0.5)):
             for seed in range(3):
-                metrics = reading("rollout", abs(accuracy - difference) + seed / 100)
+                metrics = rnn(abs(accuracy - difference) + seed / 100)
                 other = {"experiment": name, "difficulty_name": "pairs" if name == "beta" else "length"}
-                write_result(tmp_path / name, method, ["bptt"], 0, seed, metrics, **other)
+                leave(tmp_path / name, method, ["bptt"], 0, seed, metrics, **other)
     folders = [tmp_path / "alpha", tmp_path / "beta"]
     rows = table_of(*folders)
     assert verdict(rows, NONE).splitlines()[0].startswith("alpha, length 128: first (accuracy 91.0 %) is ahead of")
     assert any(
         s.startswith("beta, pairs 128: second (accuracy 41.0 %) is ahead of") for s in verdict(rows, NONE).splitlines()
     )
-    assert len(summarise(rows)) == 4
+    assert len(summarize(rows)) == 4
 
 
 def test_runs_of_different_commits_or_hardware_are_told(tmp_path: Path) -> None:
+    assert not list(differences(origins([])))
     places = [("a", "abacus"), ("b", "abacus"), ("b", "loom")]
-    found = origins({"provenance": {"commit": c, "versions": {}, "hardware": {"processor": p}}} for c, p in places)
-    assert list(differences(found)) == [
+    for seed, (commit, processor) in enumerate(places):
+        origin = {"commit": commit, "versions": {}, "hardware": {"processor": processor}}
+        leave(tmp_path / "three", "bptt", ["bptt"], 0, seed, rnn(0.5), provenance=origin)
+    assert list(differences(origins(results_of(tmp_path / "three")))) == [
         "The runs come from 2 commits: a, b.",
         "The runs come from 2 kinds of hardware, so that seconds differ: processor abacus; processor loom.",
     ]
-    assert not list(differences(origins([])))
-    places = [{"commit": c, "versions": {}, "hardware": {"processor": "abacus"}} for c in ("a", "b")]
-    assert origins([{"provenance": places[1], "continued_from": places[:1]}])["commit"] == ["a", "b"]
+    first, second = ({"commit": c, "versions": {}, "hardware": {"processor": "abacus"}} for c in ("a", "b"))
+    leave(tmp_path / "one", "bptt", ["bptt"], 0, 0, rnn(0.5), provenance=second, continued_from=[first])
+    assert origins(results_of(tmp_path / "one"))["commit"] == ["a", "b"]
 
 
-def test_a_gru_of_another_size_is_told_unless_a_matched_one_is_there(tmp_path: Path) -> None:
-    write_result(tmp_path, "bptt", ["bptt"], 0, 0, reading("rollout", 0.5), parameters={"rnn": 100})
-    write_result(tmp_path, "bptt_gru", ["bptt"], 0, 0, reading("rollout", 0.5), parameters={"rnn": 201})
-    assert "bptt_gru has 201 parameters and bptt 100" in next(unlike_sizes(table_of(tmp_path)))
-    write_result(tmp_path, "bptt_gru_matched", ["bptt"], 0, 0, reading("rollout", 0.5))
-    assert not list(unlike_sizes(table_of(tmp_path)))
+def test_methods_of_one_kind_and_unlike_sizes_are_told_unless_two_are_alike(tmp_path: Path) -> None:
+    def told(**sizes: int) -> list[str]:
+        for name, size in sizes.items():
+            leave(tmp_path, name, ["bptt"], 0, 0, rnn(0.5), parameters={"rnn": size})
+        return list(unlike_sizes(read_results([tmp_path])))
+
+    leave(tmp_path, "smt", ["smt"], 0, 0, both(0.9, 0.5), parameters={"teacher": 9, "rnn": 9})  # of another kind
+    assert told(plain=100, again=100, near=200) == []
+    assert told(near=201) == [
+        "fabricated: again has 100 and near has 201 parameters; add a method of the same stages and of about the same "
+        "size."
+    ]
+    assert len(told(far=1000)) == 1  # one sentence for all
+    assert told(matched=110) == []
 
 
 def test_the_next_command_takes_the_best_methods_first_seed(tmp_path: Path) -> None:
@@ -313,5 +377,5 @@ def test_the_next_command_takes_the_best_methods_first_seed(tmp_path: Path) -> N
     commands = next_commands(table_of(tmp_path), tmp_path)
     assert commands[0] == f"tensorboard --logdir {tmp_path}"
     assert len(commands) == 1  # most of what a probe's RNN says is no continuation
-    loss = table_of(tmp_path).assign(chance=float("nan"))
+    loss = table_of(tmp_path).assign(score="loss", higher_is_better=False)
     assert next_commands(loss, tmp_path)[1] == f"memtrain generate --checkpoint {checkpoint}"

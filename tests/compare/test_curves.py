@@ -5,23 +5,23 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from fabricated import fabricate, reading, table_of, write_points, write_result
+from fabricated import fabricate, leave, reading, rnn, table_of, write_points
 
 from memtrain.cli import main
 from memtrain.compare.curves import CURVE_COLUMNS, as_csv, read_curves
 from memtrain.compare.equal import at_equal_tokens, of_finished
-from memtrain.compare.rows import read_results
+from memtrain.compare.results import read_results
 from memtrain.figures import read_comparison
 
 
 def two_stages(directory: Path) -> Path:
     """One run of smt and dmt, and one of bptt; each stage is validated once or twice."""
     for position, stage in enumerate(("smt", "dmt")):
-        write_result(directory, "smt_dmt", ["smt", "dmt"], position, 0, reading("rollout", 0.5))
+        leave(directory, "smt_dmt", ["smt", "dmt"], position, 0, rnn(0.5))
         start = 1000 * position
         points = [(start + 500, 5.5 + start, 10 + start, 0.25, 1.5), (start + 1000, 9.5 + start, 20 + start, 0.5, 1.25)]
         write_points(directory / "smt_dmt" / "128" / "0" / stage, points)
-    write_result(directory, "bptt", ["bptt"], 0, 0, reading("rollout", 0.5))
+    leave(directory, "bptt", ["bptt"], 0, 0, rnn(0.5))
     write_points(directory / "bptt" / "128" / "0" / "bptt", [(1200, 3.0, 10**12, 0.75, "nan")])
     return directory
 
@@ -46,9 +46,11 @@ def test_curves_are_the_same_after_a_way_through_their_file(tmp_path: Path) -> N
 
 
 def test_what_a_stage_does_not_log_is_empty(tmp_path: Path) -> None:
-    write_result(tmp_path, "teacher_only", ["teacher"], 0, 0, reading("teacher", 0.5), difficulty=None)
-    (tmp_path / "teacher_only/128/0/teacher/metrics.csv").write_text("step,cost/tokens,val/teacher/loss\n9,640,1.5\n")
-    (point,) = read_curves(read_results([tmp_path])).to_dict("records")
+    stages = ["teacher", "smt"]
+    leave(tmp_path, "smt", stages, 0, 0, {"teacher": reading(0.5)}, difficulty=None)
+    leave(tmp_path, "smt", stages, 1, 0, rnn(0.5), difficulty=None)  # by which the method is compared
+    (tmp_path / "smt/128/0/teacher/metrics.csv").write_text("step,cost/tokens,val/teacher/loss\n9,640,1.5\n")
+    point, *_ = read_curves(read_results([tmp_path])).to_dict("records")
     assert (point["stage"], point["tokens"]) == ("teacher", 640)
     assert all(math.isnan(point[name]) for name in ("difficulty", "train_seconds", "accuracy", "loss"))
 
@@ -101,9 +103,25 @@ def test_a_run_that_has_not_ended_sets_no_limit(tmp_path: Path) -> None:
     for seed in range(2):
         stages = range(2 - seed)  # of the second seed SMT alone
         for position in stages:
-            write_result(tmp_path, "smt_dmt", ["smt", "dmt"], position, seed, reading("rollout", 0.5))
+            leave(tmp_path, "smt_dmt", ["smt", "dmt"], position, seed, rnn(0.5))
             place = tmp_path / "smt_dmt" / "128" / str(seed) / ("smt", "dmt")[position]
             write_points(place, [(500 * (position + 1), 1.0, 1, 0.5, 1.0)])
     curves, rows = read_curves(read_results([tmp_path])), table_of(tmp_path)
     assert at_equal_tokens(curves)["tokens"].tolist() == [500, 500]
     assert at_equal_tokens(of_finished(curves, rows))[["seed", "tokens"]].values.tolist() == [[0, 1000]]
+
+
+def test_curves_saved_again_by_a_spreadsheet_are_read(tmp_path: Path) -> None:
+    curves = read_curves(read_results([two_stages(tmp_path)]))
+    file = tmp_path / "bptt" / "128" / "0" / "bptt" / "metrics.csv"
+    file.write_text("\ufeff" + file.read_text(encoding="utf-8"), encoding="utf-8")
+    pd.testing.assert_frame_equal(read_curves(read_results([tmp_path])), curves)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"step,cost/tokens\n1,many\n", b'a,b\n"1,2\n3'])
+def test_curves_that_are_no_table_are_told(content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = two_stages(tmp_path) / "bptt" / "128" / "0" / "bptt" / "metrics.csv"
+    file.write_bytes(content)
+    assert main(["compare", str(tmp_path)]) == 1
+    (told,) = capsys.readouterr().err.splitlines()
+    assert f"{file} is no table (" in told

@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 
 import numpy as np
-from fabricated import fabricate, reading, table_of, write_points, write_result
+from fabricated import both, fabricate, leave, rnn, table_of, without_difficulty, write_points
 from matplotlib.axes import Axes
 from PIL import Image
 
@@ -13,6 +13,7 @@ from memtrain.compare import read_results
 from memtrain.compare.curves import read_curves
 from memtrain.compare.figure import draw
 from memtrain.compare.panels import drawn_with
+from memtrain.results import Metrics
 
 
 def lines_of(axes: Axes) -> list[list[float]]:
@@ -24,7 +25,7 @@ def lines_of(axes: Axes) -> list[list[float]]:
 def test_learning_is_drawn_against_seconds_and_below_against_flops_for_the_three_hardest(tmp_path: Path) -> None:
     for length in (8, 16, 32, 64):
         folder = tmp_path / str(length)
-        write_result(folder, "bptt", ["bptt"], 0, 0, reading("rollout", 0.5), difficulty=length)
+        leave(folder, "bptt", ["bptt"], 0, 0, rnn(0.5), difficulty=length)
         write_points(folder / "bptt/128/0/bptt", [(1, length / 2, 100 * length, 0.5, 0.5), (2, length, 10**6, 1, 0)])
     folders = [tmp_path / str(length) for length in (8, 16, 32, 64)]
     _, *learning = draw(table_of(*folders), read_curves(read_results(folders))).subfigs[0].axes
@@ -36,10 +37,7 @@ def test_learning_is_drawn_against_seconds_and_below_against_flops_for_the_three
 
 
 def test_learning_is_drawn_for_data_without_a_difficulty(tmp_path: Path) -> None:
-    metrics = reading("rollout", 0.5)
-    evaluations = [{"difficulty": None, "split": "test", "metrics": metrics, "reference_lines": {"chance": 0.1}}]
-    nothing = {"difficulty": None, "difficulty_name": None, "evaluations": evaluations}
-    write_result(tmp_path, "bptt", ["bptt"], 0, 0, metrics, **nothing)
+    leave(tmp_path, "bptt", ["bptt"], 0, 0, rnn(0.5), **without_difficulty(rnn(0.5), {"chance": 0.1}))
     _, learning = (
         draw(table_of(tmp_path), read_curves(read_results([tmp_path]))).subfigs[0].axes
     )  # this file has no FLOPs
@@ -54,26 +52,21 @@ def test_without_curves_only_the_results_are_drawn(tmp_path: Path) -> None:
 def test_every_experiment_has_its_part(tmp_path: Path) -> None:
     folders = [tmp_path / name for name in ("alpha", "beta")]
     for folder in folders:
-        write_result(folder, "bptt", ["bptt"], 0, 0, reading("rollout", 0.5), experiment=folder.name)
+        leave(folder, "bptt", ["bptt"], 0, 0, rnn(0.5), experiment=folder.name)
     assert len(draw(table_of(*folders), read_curves(read_results(folders))).subfigs) == 2
 
 
-def test_a_reading_before_the_last_stage_stands_in_its_methods_place(tmp_path: Path) -> None:
-    rows = drawn_with(table_of(fabricate(tmp_path / "one", seeds=1))).set_index("method")
-    assert rows.loc["teacher", ["owner", "kind"]].to_numpy().tolist() == 2 * [["smt_dmt", "teacher"]]
-    assert rows.loc["bptt", ["owner", "kind"]].to_numpy().tolist() == 2 * [["bptt", ""]]
-    for method in ("slow", "fast"):
-        for position, stages in enumerate(2 * [["smt", "dmt"]]):
-            metrics = reading("teacher", 1.0) | reading("rollout", 0.2)
-            write_result(tmp_path / "two", method, stages, position, 0, metrics)
-    rows = drawn_with(table_of(tmp_path / "two")).set_index("method")
-    assert rows.loc["slow:smt", ["owner", "kind"]].to_numpy().tolist() == 2 * [["slow", "smt"]]
+def test_readings_on_the_way_stand_in_their_methods_place(tmp_path: Path) -> None:
+    rows = drawn_with(table_of(fabricate(tmp_path, seeds=1)))
+    kinds = rows.drop_duplicates(["method", "kind"]).groupby("method")["kind"].agg(list).to_dict()
+    assert kinds == {"bptt": [""], "smt_dmt": ["after smt", "teacher", ""]}
 
 
-def test_an_unfinished_method_stands_for_itself(tmp_path: Path) -> None:
-    write_result(tmp_path, "smt_dmt", ["smt", "dmt"], 0, 0, reading("teacher", 0.9) | reading("rollout", 0.5))
-    rows = drawn_with(table_of(tmp_path))
-    assert rows["owner"].tolist() == rows["method"].tolist()
+def test_an_unfinished_method_is_drawn_without_a_bar(tmp_path: Path) -> None:
+    leave(tmp_path, "smt_dmt", ["smt", "dmt"], 0, 0, both(0.9, 0.5))
+    axes, *_ = draw(table_of(tmp_path), read_curves(read_results([tmp_path]))).subfigs[0].axes
+    assert not axes.patches
+    assert sorted(line.get_ydata()[0] for line in axes.lines) == [0.5, 0.5, 0.9, 0.9]
 
 
 def test_the_figure_is_drawn_again_from_the_tables_alone(tmp_path: Path) -> None:
@@ -88,9 +81,9 @@ def test_the_figure_is_drawn_again_from_the_tables_alone(tmp_path: Path) -> None
 
 
 def test_a_diverged_seed_and_a_method_without_readings_do_not_shift_the_panels(tmp_path: Path) -> None:
-    nowhere = {"rollout/accuracy": math.nan, "rollout/loss": math.nan, "rollout/bits": math.nan}
-    write_result(tmp_path, "wild", ["bptt"], 0, 0, nowhere)
-    write_result(tmp_path, "unfinished", ["smt", "dmt"], 0, 0, reading("rollout", 0.5))
+    nowhere: dict[str, Metrics] = {"rnn": {"accuracy": math.nan, "loss": math.nan, "bits": math.nan}}
+    leave(tmp_path, "wild", ["bptt"], 0, 0, nowhere)
+    leave(tmp_path, "unfinished", ["smt", "dmt"], 0, 0, rnn(0.5))
     figure = draw(table_of(tmp_path), read_curves(read_results([tmp_path])))
     places = []
     for _ in range(2):
@@ -106,12 +99,12 @@ def test_stages_are_numbered_and_their_legend_has_room_where_many_methods_name_t
     for method in methods:
         stages = ["smt", f"dmt_{method}", "finetune"]
         for position in range(3):
-            metrics = reading("teacher", 1.0) | reading("rollout", 0.2 * position)
-            write_result(tmp_path, method, stages, position, 0, metrics)
+            metrics = both(1.0, 0.2 * position)
+            leave(tmp_path, method, stages, position, 0, metrics)
     rows, curves = table_of(tmp_path), read_curves(read_results([tmp_path]))
     drawn = drawn_with(rows)
-    kinds = drawn[drawn["kind"] != ""].set_index("owner").loc[methods[3]]
+    kinds = drawn[drawn["kind"] != ""].set_index("method").loc[methods[3]]
     found = set(zip(kinds["kind"], kinds["accuracy"], strict=True))
-    assert found == {("stage 1", 0), ("stage 2", 0.2), ("teacher", 1)}
+    assert found == {("after stage 1", 0), ("after stage 2", 0.2), ("teacher", 1)}
     few = draw(rows[rows["method"].str.startswith(methods[0])], curves[curves["method"] == methods[0]])
     assert draw(rows, curves).get_size_inches()[1] > few.get_size_inches()[1]

@@ -10,10 +10,11 @@ from rich.progress import Progress
 
 from memtrain.experiment import runner
 from memtrain.experiment.launcher import ending, finish, launch, start
-from memtrain.experiment.plan import Run
+from memtrain.experiment.plan import RunPlan
 from memtrain.experiment.progress import ProgressFile
 from memtrain.experiment.reading import read_experiment
 from memtrain.experiment.runner import local_jobs
+from memtrain.experiment.runs import Run
 from memtrain.files import read_json
 from memtrain.lock import only_worker
 
@@ -33,7 +34,7 @@ def test_each_attempt_starts_a_fresh_log_and_a_killed_one_is_told(tmp_path: Path
     shown = io.StringIO()
     console = Console(file=shown, width=1000)
     with Progress(console=console, disable=True) as progress:
-        job = start(0, run, tmp_path / "experiment.yaml", tmp_path, progress)
+        job = start(RunPlan(0, run, []), tmp_path / "experiment.yaml", tmp_path, progress)
         job.process.kill()
         job.process.wait()
         assert not finish(job, progress)
@@ -46,7 +47,7 @@ def test_a_run_that_another_process_works_on_is_left_out_and_its_log_stays(tmp_p
     shown = io.StringIO()
     with only_worker("--output", tmp_path / run.folder):
         (tmp_path / run.folder / "log.txt").write_text("at work\n")
-        failed = launch([(0, run)], tmp_path / "e.yaml", tmp_path, 1, Console(file=shown, width=1000))
+        failed = launch([RunPlan(0, run, [])], tmp_path / "e.yaml", tmp_path, 1, Console(file=shown, width=1000))
     assert failed == [run]
     assert "The run bptt 8 seed 0 is left out: " in shown.getvalue()
     assert (tmp_path / run.folder / "log.txt").read_text() == "at work\n"
@@ -55,7 +56,8 @@ def test_a_run_that_another_process_works_on_is_left_out_and_its_log_stays(tmp_p
 def test_the_bars_are_of_the_runs_at_work(tmp_path: Path) -> None:
     console = Console(file=io.StringIO(), width=1000)
     with Progress(console=console, disable=True) as progress:
-        first, second = (start(seed, Run("bptt", 8, seed), tmp_path / "e.yaml", tmp_path, progress) for seed in (0, 1))
+        plans = [RunPlan(seed, Run("bptt", 8, seed), []) for seed in (0, 1)]
+        first, second = (start(plan, tmp_path / "e.yaml", tmp_path, progress) for plan in plans)
         for job in (first, second):
             job.process.kill()
             job.process.wait()
@@ -73,7 +75,7 @@ def test_runs_share_a_cpu_and_not_a_gpu_that_times_them(monkeypatch: pytest.Monk
     assert local_jobs(gpu, None) == 1
     assert local_jobs(gpu, 3) == 3
     timed = read_experiment(FILE, ["stages.smt.trainer.accelerator=gpu", "budget={seconds: 9}"])
-    with pytest.raises(ValueError, match="--jobs is 3, but runs that share a GPU would be timed"):
+    with pytest.raises(ValueError, match="--jobs is 3, but runs that share a GPU slow each other down"):
         local_jobs(timed, 3)
 
 

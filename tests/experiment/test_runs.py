@@ -19,10 +19,10 @@ from memtrain.checkpoints import load_checkpoint
 from memtrain.cli import main
 from memtrain.compare import read_results
 from memtrain.compare.curves import read_curves
-from memtrain.experiment import execution, runner
-from memtrain.experiment.plan import list_runs
+from memtrain.experiment import execution, runner, timing
 from memtrain.experiment.progress import ReportProgress
 from memtrain.experiment.reading import read_experiment
+from memtrain.experiment.runs import list_runs
 from memtrain.files import read_json
 from memtrain.lock import only_worker
 from memtrain.training import MemoryModule
@@ -51,14 +51,16 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_stage_leaves_budget_configuration_and_result(finished: Path) -> None:
     smt, dmt = read(finished, "smt"), read(finished, "dmt")
     assert read(finished, "smt", "budget.json")["steps"] == 6
-    assert (smt["counters"]["steps"], dmt["counters"]["steps"]) == (6, 8)
+    assert (smt["costs"]["steps"], dmt["costs"]["steps"]) == (6, 8)
     assert [e["difficulty"] for e in smt["evaluations"]] == [8, 12]
-    assert {"teacher/accuracy", "one_step/loss", "rollout/bits", "drift/relative"} <= set(
-        smt["evaluations"][0]["metrics"]
-    )
-    assert smt["evaluations"][0]["reference_lines"]["chance"] == 1 / 8
-    assert smt["encoder"] == "causal"
-    assert (smt["trains_teacher"], dmt["trains_teacher"]) == (True, False)
+    own = smt["evaluations"][0]
+    assert list(own["readings"]) == ["teacher", "rnn"]
+    assert all({"accuracy", "loss", "bits"} <= set(metrics) for metrics in own["readings"].values())
+    assert {"one_step/loss", "drift/relative"} <= set(own["diagnostics"])
+    assert own["reference_lines"]["chance"] == 1 / 8
+    assert (smt["reading"], smt["score"]) == ("rnn", {"name": "accuracy", "higher_is_better": True})
+    assert (smt["trained"], dmt["trained"]) == (["teacher", "rnn"], ["rnn"])
+    assert (smt["encoder"], smt["module"]) == ("causal", "memtrain.training.SMTModule")
     assert smt["fingerprint"] != dmt["fingerprint"]
 
 
@@ -89,9 +91,9 @@ def test_tensorboard_tabulates_a_run_with_its_results(finished: Path) -> None:
         "learning rates": "smt 0.001, dmt 0.001",
     }
     result = read(finished, "dmt")
-    (accuracy,) = events.Scalars("test/rollout/accuracy")
-    assert accuracy.value == pytest.approx(result["evaluations"][0]["metrics"]["rollout/accuracy"])
-    assert events.Scalars("cost/tokens")[0].value == result["counters"]["tokens"]
+    (accuracy,) = events.Scalars("test/accuracy")
+    assert accuracy.value == pytest.approx(result["evaluations"][0]["readings"]["rnn"]["accuracy"])
+    assert events.Scalars("cost/tokens")[0].value == result["costs"]["tokens"]
 
 
 def test_fit_reproduces_a_stage_from_its_configuration(finished: Path, tmp_path: Path) -> None:
@@ -156,9 +158,9 @@ def test_seconds_become_steps_once_and_timing_leaves_the_run_as_it_is(
         timed.append(time_steps(*arguments))
         return 0.5
 
-    time_steps = execution.time_steps
-    monkeypatch.setattr(execution, "time_steps", half_a_second)
-    monkeypatch.setattr(execution, "TIMED_STEPS", 2)
+    time_steps = timing.time_steps
+    monkeypatch.setattr(timing, "time_steps", half_a_second)
+    monkeypatch.setattr(timing, "TIMED_STEPS", 2)
     assert run(tmp_path, 0, "budget.steps=null", "budget.seconds=4") == 0
     assert [read(tmp_path, stage, "budget.json")["steps"] for stage in ("smt", "dmt")] == [6, 2]  # 3 s, 1 s
     assert all(0 < seconds < 5 for seconds in timed)
@@ -179,8 +181,8 @@ def test_a_stage_may_train_on_easier_data_and_is_read_on_the_runs_own(finished: 
     assert run(tmp_path, 0, "stages.smt.data={length: 6}") == 0
     smt, dmt = read(tmp_path, "smt"), read(tmp_path, "dmt")
     assert (smt["data"], dmt["data"]) == ({"length": 6}, {})
-    assert smt["counters"]["tokens"] == 6 * 4 * 6  # steps, sequences, timesteps
-    assert dmt["counters"]["tokens"] - smt["counters"]["tokens"] == 2 * 4 * 8
+    assert smt["costs"]["tokens"] == 6 * 4 * 6  # steps, sequences, timesteps
+    assert dmt["costs"]["tokens"] - smt["costs"]["tokens"] == 2 * 4 * 8
     assert [e["difficulty"] for e in smt["evaluations"]] == [8, 12]
     assert smt["fingerprint"] != read(finished, "smt")["fingerprint"]
     curves = read_curves(read_results([tmp_path]))
@@ -200,7 +202,7 @@ def test_what_a_checkpoint_has_cost_before_is_no_part_of_a_steps_time(
     source = load_checkpoint(finished / "smt_dmt" / "8" / "0" / "smt" / "checkpoints" / "last.ckpt")
     source["memtrain"]["counters"] |= {"train_seconds": 1e6, "cpu_seconds": 1e6}
     torch.save(source, tmp_path / "dear.ckpt")
-    monkeypatch.setattr(execution, "TIMED_STEPS", 2)
+    monkeypatch.setattr(timing, "TIMED_STEPS", 2)
     finetuned = f"stages.bptt.model.init_args={{init_from: {tmp_path / 'dear.ckpt'}}}"
     changes = ("methods={bptt: [bptt]}", "network=null", "budget={seconds: 0.1}", finetuned)
     assert run(tmp_path / "runs", 0, *changes) == 0
@@ -243,8 +245,8 @@ def test_other_work_on_the_machine_takes_no_steps_from_a_run(tmp_path: Path, mon
 
     step = MemoryModule.training_step
     monkeypatch.setattr(MemoryModule, "training_step", forward)
-    monkeypatch.setattr(execution, "WARM_UP_STEPS", 1)
-    monkeypatch.setattr(execution, "TIMED_STEPS", 2)
+    monkeypatch.setattr(timing, "WARM_UP_STEPS", 1)
+    monkeypatch.setattr(timing, "TIMED_STEPS", 2)
     assert run(tmp_path, 0, "methods={smt: [smt]}", "budget={seconds: 0.001}") == 0
     assert json.loads((tmp_path / "smt/8/0/smt/budget.json").read_text())["seconds_per_step"] < 0.4
 
@@ -259,7 +261,7 @@ def test_tuning_reads_the_validation_split_and_the_runs_take_the_best_rate(tmp_p
         for rate in ("1e-09", "0.03")
     }
     assert all([e["split"] for e in trial] == ["val"] for trial in trials.values())
-    best = min(trials, key=lambda rate: trials[rate][0]["metrics"]["rollout/loss"])
+    best = min(trials, key=lambda rate: trials[rate][0]["readings"]["rnn"]["loss"])
     assert json.loads((tmp_path / "bptt/8/0/bptt/result.json").read_text())["learning_rate"] == float(best)
 
 
@@ -298,7 +300,7 @@ def test_a_whole_experiment_ends_in_a_comparison(tmp_path: Path, capsys: pytest.
     assert "smt_dmt" in shown
     assert "undecided" in shown
     rows = list(csv.DictReader((tmp_path / "comparison.csv").open()))
-    assert len(rows) == 4 * 2  # teacher, smt, smt_dmt, bptt at two lengths
+    assert len(rows) == 4 * 2  # smt_dmt with its teacher and its first stage, and bptt, at two lengths
     trials = list(csv.DictReader((tmp_path / "tuning.csv").open()))
     assert [trial["chosen"] for trial in trials].count("True") == 1
 
@@ -359,8 +361,8 @@ def test_a_tuning_run_that_diverges_is_recorded_and_the_grid_goes_on(tmp_path: P
         json.loads((tmp_path / runs[index].folder / "bptt" / "result.json").read_text()) for index in trials
     )
     assert "training stopped" in too_high["diverged"]
-    assert too_high["evaluations"] == [{"metrics": {"rollout/loss": None, "rollout/accuracy": None}}]
-    assert good["evaluations"][0]["metrics"]["rollout/loss"] > 0
+    assert set(too_high) == {"diverged", "fingerprint"}
+    assert good["evaluations"][0]["readings"]["rnn"]["loss"] > 0
     chosen = next(index for index, compared in enumerate(runs) if compared.method == "bptt" and not compared.rates)
     assert run(tmp_path, chosen, grid) == 0
     result = json.loads((tmp_path / runs[chosen].folder / "bptt" / "result.json").read_text())

@@ -122,14 +122,15 @@ def test_runs_that_are_in_the_queue_are_not_submitted_again(
 ) -> None:
     calls, queue = tmp_path / "calls", tmp_path / "queue"
     program(tmp_path / "bin", "sbatch", f'#!/bin/sh\necho "$@" >> {calls}\nwc -l < {calls}\n')
-    # `JOB TASK` a line; a job that it has forgotten it calls invalid
-    said = f'for job; do :; done\nsed -n "s/^${{job#--jobs=}} //p" {queue} | grep . && exit'
-    programs = program(tmp_path / "bin", "squeue", f"#!/bin/sh\n{said}\necho 'Invalid job id specified' >&2\nexit 1\n")
+    asked = tmp_path / "asked"
+    programs = program(tmp_path / "bin", "squeue", f'#!/bin/sh\necho "$@" >> {asked}\ncat {queue}\n')  # JOB TASK a line
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
-    queue.write_text("1 0\n1 1\n2 2\n")
+    queue.write_text("1 0\n1 1\n2 2\n999 0\n1000 N/A\n")  # others' too
     again = [*words(tmp_path / "out", GRID), "--methods", "bptt"]
     assert main(again) == 0
+    assert not asked.exists()  # no job has been submitted yet
     assert main(again) == 0  # nothing new
+    assert asked.read_text() == "--noheader --array --format=%F %K\n"  # of two jobs, at once
     assert len(calls.read_text().splitlines()) == 2
     told = capsys.readouterr().out
     assert "still in SLURM's queue, as 1," in told
@@ -147,7 +148,7 @@ def test_runs_that_are_in_the_queue_are_not_submitted_again(
     assert len(calls.read_text().splitlines()) == 6
     program(programs, "squeue", "#!/bin/sh\necho 'slurm_load_jobs error: Socket timed out' >&2\nexit 1\n")
     assert main(again) == 1  # nothing is known, so that nothing is submitted twice
-    assert "squeue does not say whether job 1 is in the queue (slurm_load_jobs error" in capsys.readouterr().err
+    assert "squeue does not say which jobs are in the queue (slurm_load_jobs error" in capsys.readouterr().err
     assert len(calls.read_text().splitlines()) == 6
 
 
@@ -207,8 +208,8 @@ def test_a_task_loads_no_checkpoint_that_lies_in_its_working_directory(
     (tmp_path / "hpc_ckpt_1.ckpt").write_text("of another run")
     for name, value in TASK.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr("memtrain.experiment.execution.TIMED_STEPS", 1)
-    monkeypatch.setattr("memtrain.experiment.execution.WARM_UP_STEPS", 1)
+    monkeypatch.setattr("memtrain.experiment.timing.TIMED_STEPS", 1)
+    monkeypatch.setattr("memtrain.experiment.timing.WARM_UP_STEPS", 1)
     monkeypatch.setattr("memtrain.experiment.execution.stage_steps", spendthrift)
     assert main(["run", str(FILE), "--output", "out", "--index", "1"]) == 0
     assert Path("out/bptt/8/0/bptt/result.json").exists()
@@ -217,7 +218,7 @@ def test_a_task_loads_no_checkpoint_that_lies_in_its_working_directory(
 
 def spendthrift(plan: Any, folder: Path, budget: Any, source: Any, progress: Any) -> int:
     """Times the stage, then trains it for two steps whatever that has told."""
-    from memtrain.experiment.execution import time_steps
+    from memtrain.experiment.timing import time_steps
 
     assert time_steps(plan, folder, source) > 0
     return 2
@@ -300,7 +301,7 @@ def test_two_tasks_of_srun_train_one_run_together(tmp_path: Path) -> None:
         steps = json.loads((folder / "budget.json").read_text())["steps"]
         result = json.loads((folder / "result.json").read_text())
         assert load_checkpoint(folder / "checkpoints" / "last.ckpt")["global_step"] == steps
-    assert result["counters"]["tokens"] == result["counters"]["steps"] * 4 * 8 * 2  # rows, timesteps, processes
+    assert result["costs"]["tokens"] == result["costs"]["steps"] * 4 * 8 * 2  # rows, timesteps, processes
 
 
 @pytest.mark.slow
@@ -312,7 +313,7 @@ def test_processes_that_lightning_starts_itself_train_one_run_together(tmp_path:
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     result = json.loads((tmp_path / "smt_dmt" / "8" / "0" / "dmt" / "result.json").read_text())
-    assert result["counters"]["tokens"] == 8 * 4 * 8 * 2
+    assert result["costs"]["tokens"] == 8 * 4 * 8 * 2
 
 
 @pytest.mark.slow

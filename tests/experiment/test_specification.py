@@ -1,6 +1,9 @@
 """Experiment files: what is read, what `--set` changes, and what is refused before anything runs."""
 
+import os
 import re
+import subprocess
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -8,8 +11,13 @@ import pytest
 import yaml
 
 from memtrain.data import Retrieval
-from memtrain.experiment.plan import Run, check_data, list_runs, plan_stages, prepare_data
+from memtrain.experiment import plan, submit_experiment, tuning
+from memtrain.experiment.data import check_data, prepare_data
+from memtrain.experiment.modules import check_modules
+from memtrain.experiment.plan import StagePlan, plan_runs, plan_stages
 from memtrain.experiment.reading import read_experiment
+from memtrain.experiment.runs import Rates, Run, list_runs
+from memtrain.experiment.specification import Experiment
 
 FILE = Path(__file__).parents[1] / "conf" / "experiment.yaml"
 
@@ -138,8 +146,6 @@ def test_a_difficulty_to_tune_at_needs_an_experiment_with_difficulties() -> None
         ("stages.dmt.trainer.enable_checkpointing=false", "stages.dmt.trainer.enable_checkpointing is false"),
         ("trainer.fast_dev_run=true", "trainer.fast_dev_run keeps no checkpoint"),
         ("data=null", "data is empty, but an experiment needs it"),
-        ("methods={late: [dmt]}", "methods.late begins with dmt, but DMT needs a trained network"),
-        ("stages.smt.model.init_args.freeze_teacher=true", "methods.smt_dmt begins with smt, whose freeze_teacher"),
         ("name.first=x", "name is 'tiny'"),
         ("methods={1: [bptt]}", "methods has the entry 1, which is no word; quote it"),
         ("trainer.max_time=2020-01-01", "trainer.max_time is 2020-01-01, which YAML takes for a date; quote it"),
@@ -242,6 +248,65 @@ def test_the_resolved_experiment_can_be_read_again(tmp_path: Path) -> None:
     experiment = read_experiment(FILE, ["grid={learning_rates: {bptt: [1e-3]}, seeds: [9]}"])
     (tmp_path / "again.yaml").write_text(yaml.safe_dump(asdict(experiment)))
     assert read_experiment(tmp_path / "again.yaml") == experiment
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ("methods={late: [dmt]}", "methods.late begins with dmt, which needs a trained teacher and rnn; put a stage"),
+        (
+            "stages.smt.model.init_args.freeze_teacher=true",
+            "methods.smt_dmt begins with smt, which needs a trained teac",
+        ),
+        (
+            "stages.bptt.model.init_args.windows.starts=2",
+            "methods.bptt begins with bptt, which needs a trained teacher",
+        ),
+        (
+            "stages.dmt.model.init_args.micro_batches=3",
+            "stages.dmt: model.micro_batches is 3, but data.batch_size is 4",
+        ),
+    ],
+)
+def test_a_stage_that_cannot_work_is_refused_before_anything_runs(change: str, sentence: str) -> None:
+    plans = plan_runs(read_experiment(FILE, [change]))
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        check_modules(plans)
+
+
+def test_a_method_may_begin_from_a_checkpoint() -> None:
+    changes = ["methods={late: [dmt]}", "stages.dmt.model.init_args.init_from=before.ckpt"]
+    check_modules(plan_runs(read_experiment(FILE, changes)))
+
+
+def test_an_experiment_is_planned_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    planned: list[str] = []
+
+    def count(experiment: Experiment, run: Run, rates: Rates) -> list[StagePlan]:
+        planned.append(str(run))
+        return plan_stages(experiment, run, rates)
+
+    monkeypatch.setattr(plan, "plan_stages", count)
+    monkeypatch.setattr(tuning, "plan_stages", count)
+    experiment = read_experiment(FILE, ["seeds=[0, 1]"])
+    assert submit_experiment(experiment, tmp_path, dry_run=True)
+    assert sorted(planned) == sorted(map(str, list_runs(experiment)))
+
+
+def test_a_file_is_read_as_utf8_whatever_the_locale(tmp_path: Path) -> None:
+    file = tmp_path / "experiment.yaml"
+    text = FILE.read_text(encoding="utf-8").replace("A tiny experiment", "A µ-experiment")
+    file.write_text(text, encoding="utf-8")
+    code = "import sys, pathlib, memtrain.experiment as m; e = m.read_experiment(pathlib.Path(sys.argv[1]))"
+    ascii_only = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}; print(ascii(e.claim))", file],
+        env=ascii_only,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.startswith(r"'A \xb5-experiment"), done.stderr
 
 
 def test_data_are_prepared_once_for_every_difficulty(monkeypatch: pytest.MonkeyPatch) -> None:

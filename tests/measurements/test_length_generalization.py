@@ -15,11 +15,11 @@ from PIL import Image
 from memtrain.cli import main
 from memtrain.data import ModularArithmetic, RasterDataModule, Retrieval
 from memtrain.measurements.length_generalization import Trained, draw, length_generalization, lengthened
-from memtrain.style import COLOURS
+from memtrain.style import COLORS
 
 TESTS = Path(__file__).parents[1]
 SHIPPED = TESTS.parent / "experiments" / "length_generalisation" / "experiment.yaml"
-METHODS = ["smt_dmt", "smt_dmt:teacher", "bptt"]
+READINGS = [("smt_dmt", "rnn"), ("smt_dmt", "teacher"), ("bptt", "rnn")]
 READ = Trained(8, ["smt_dmt", "bptt"])
 
 
@@ -46,23 +46,21 @@ def pixels(file: Path) -> np.ndarray:
 
 def test_there_is_a_row_for_each_length_of_an_rnn_and_of_its_teacher(runs: Path) -> None:
     rows = measured(runs)
-    assert list(rows) == ["experiment", "method", "seed", "trained", "length", "accuracy", "chance"]
-    assert sorted(rows[["method", "length"]].itertuples(index=False, name=None)) == sorted(
-        (method, length) for method in METHODS for length in (8, 16)
+    assert list(rows) == ["experiment", "method", "reading", "seed", "trained", "length", "accuracy", "chance"]
+    assert sorted(rows[["method", "reading", "length"]].itertuples(index=False, name=None)) == sorted(
+        (*reading, length) for reading in READINGS for length in (8, 16)
     )
     assert set(rows["experiment"]) == {"tiny"}
     assert (rows[["seed", "trained", "chance"]] == [0, 8, 1 / 8]).all(axis=None)
 
 
 def test_accuracies_are_those_that_the_runs_have_read_on_the_same_samples(runs: Path) -> None:
-    rows = measured(runs).set_index(["method", "length"])["accuracy"]
+    rows = measured(runs).set_index(["method", "reading", "length"])["accuracy"]
     for method, stage in (("smt_dmt", "dmt"), ("bptt", "bptt")):
         result = json.loads((runs / method / "8" / "0" / stage / "result.json").read_text())
         for evaluation in result["evaluations"]:
-            metrics, length = evaluation["metrics"], evaluation["difficulty"]
-            assert rows[method, length] == metrics["rollout/accuracy"]
-            if method == "smt_dmt":
-                assert rows[f"{method}:teacher", length] == metrics["teacher/accuracy"]
+            for reading, metrics in evaluation["readings"].items():
+                assert rows[method, reading, evaluation["difficulty"]] == metrics["accuracy"]
 
 
 def test_the_command_measures_and_its_figure_is_drawn_again_from_the_table(runs: Path, tmp_path: Path) -> None:
@@ -79,21 +77,24 @@ def test_the_command_measures_and_its_figure_is_drawn_again_from_the_table(runs:
 
 def test_a_panel_shows_means_of_seeds_and_the_teacher_dashed_in_its_students_color() -> None:
     table = [
-        (name, method, seed, 32, 32 * factor, accuracy + 0.2 * seed, 0.25)
+        (name, method, reading, seed, 32, 32 * factor, accuracy + 0.2 * seed, 0.25)
         for name in ("retrieval", "stack")
-        for method, accuracy in (("smt_dmt", 0.6), ("smt_dmt:teacher", 0.7), ("bptt", 0.3))
+        for (method, reading), accuracy in zip(READINGS, (0.6, 0.7, 0.3), strict=True)
         for seed in (0, 1)
         for factor in (1, 2, 4)
     ]
     figure = draw(
-        pd.DataFrame(table, columns=["experiment", "method", "seed", "trained", "length", "accuracy", "chance"])
+        pd.DataFrame(
+            table, columns=["experiment", "method", "reading", "seed", "trained", "length", "accuracy", "chance"]
+        )
     )
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["retrieval", "stack"]
     lines = {line.get_label(): line for line in figure.axes[1].lines}
     assert list(lines["smt_dmt"].get_xdata()) == [1, 2, 4]
     assert lines["smt_dmt"].get_ydata() == pytest.approx([0.7] * 3)  # of seeds at 0.6 and 0.8
-    drawn = {method: (to_hex(lines[method].get_color()), lines[method].get_linestyle()) for method in METHODS}
-    assert drawn == dict(zip(METHODS, [(COLOURS[0], "-"), (COLOURS[0], "--"), (COLOURS[1], "-")], strict=True))
+    labels = ["smt_dmt", "smt_dmt, teacher", "bptt"]
+    drawn = {label: (to_hex(lines[label].get_color()), lines[label].get_linestyle()) for label in labels}
+    assert drawn == dict(zip(labels, [(COLORS[0], "-"), (COLORS[0], "--"), (COLORS[1], "-")], strict=True))
     assert lines["chance"].get_linestyle() == ":"
 
 

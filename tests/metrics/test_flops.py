@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from memtrain.metrics import rollout_flops, smt_flops, teacher_flops
 from memtrain.networks import RNN, Interface, NetworkOptions, Teacher
 from memtrain.networks.cells import Cell, GRUCell, LSTMCell, MLPCell, ParaGRUCell, ParaLSTMCell, TransformerCell
-from memtrain.networks.flops import encoder_flops, forward_flops
+from memtrain.networks.flops import forward_flops
 from memtrain.trajectory import Detached, Picard, Sequential, Solver
 
 # D = 4, 2 heads of 2: inner width 4. A block has 2 norms (2 * 4), queries, keys and values (3 * 4 * 4), their
@@ -97,7 +97,9 @@ def test_a_gated_cell_and_a_linear_readout_cost_two_flops_a_parameter() -> None:
     assert rolled(None, rnn, Sequential()) == 3 * (2 * 120 + 10 * 2 * 216 + 2 * 63)
     assert rolled(None, rnn, Detached()) == 10 * 2 * 216 + 3 * (2 * 120 + 2 * 216 + 2 * 63)
     teacher = Teacher(options, SEVEN)
-    assert smt_flops(teacher, rnn, 10, frozen_teacher=True) == encoder_flops(teacher, 10) + 3 * 2 * (120 + 216)
+    assert smt_flops(teacher, rnn, 10, frozen_teacher=True) == teacher.encoder.sequential_flops(10) + 3 * 2 * (
+        120 + 216
+    )
 
 
 @pytest.mark.parametrize("kind", [GRUCell, LSTMCell, ParaGRUCell, ParaLSTMCell])

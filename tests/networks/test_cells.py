@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from memtrain.networks import NetworkOptions
 from memtrain.networks.cells import Cell, GRUCell, LSTMCell, MLPCell, TransformerCell
 from memtrain.networks.cells.base import refuse_taken_names
 from memtrain.networks.compiled import Compiled
-from memtrain.networks.options import primitive_factory
 
 
 def test_a_step_stays_in_the_shape_and_space_of_memories(cell: Cell, start: Tensor, embeddings: Tensor) -> None:
@@ -248,4 +248,4 @@ def test_the_compiled_rollout_equals_the_rollout_with_all_gradients() -> None:
 
 def test_a_lambda_as_cell_cannot_be_recorded() -> None:
     with pytest.raises(ValueError, match=r"must be a subclass of memtrain\.networks\.cells\.Cell"):
-        primitive_factory("network.cell", lambda width, tokens, kind: TransformerCell(width, tokens, kind), Cell, 3)
+        NetworkOptions(cell=lambda width, tokens, kind: TransformerCell(width, tokens, kind))

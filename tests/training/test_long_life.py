@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch import Callback
 
 from memtrain.fit import MemtrainCLI
-from memtrain.networks import RNN, NetworkOptions
+from memtrain.networks import RNN, Interface, NetworkOptions
 from memtrain.networks.cells import MLPCell
 
 MIB = 2**20
@@ -59,13 +59,13 @@ def test_memory_is_flat_over_ten_thousand_training_steps(tmp_path: Path) -> None
 @pytest.mark.slow
 def test_memory_is_flat_over_a_hundred_thousand_streamed_tokens() -> None:
     options = NetworkOptions(width=8, memory_tokens=2, readout="linear", cell=partial(MLPCell, layers=1))
-    rnn, memory, resident = RNN(options, vocabulary_size=5).eval(), None, dict[int, int]()
+    rnn, memory, resident = RNN(options, Interface.of_tokens(5)).eval(), None, dict[int, int]()
     tokens = torch.randint(0, 5, (100_000, 1))
     for count, token in enumerate(tokens.unbind(), start=1):
         logits, memory = rnn.stream(token, memory)
         if count in (10_000, 100_000):
             resident[count] = resident_bytes()
     assert logits.isfinite().all()
-    torch.testing.assert_close(memory.square().mean(-1).sqrt(), torch.ones(1, 2))  # still a normalised memory
+    torch.testing.assert_close(memory.square().mean(-1).sqrt(), torch.ones(1, 2))  # still a normalized memory
     # A hundred bytes kept of each token would be 9 MiB.
     assert resident[100_000] - resident[10_000] < 6 * MIB

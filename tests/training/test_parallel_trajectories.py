@@ -10,7 +10,7 @@ from lightning.pytorch.callbacks import Callback
 from tiny import INTERFACE, NETWORK, Batches
 
 from memtrain.networks.cells import GRUCell, MLPCell, ParaGRUCell, ParaLSTMCell, TransformerCell
-from memtrain.networks.flops import cell_flops, encoder_flops, input_flops, readout_flops
+from memtrain.networks.flops import input_flops, readout_flops, update_flops
 from memtrain.networks.generation import generate_tokens
 from memtrain.scan import scan_flops
 from memtrain.training import BPTTModule, DMTModule, SMTModule
@@ -209,8 +209,8 @@ def test_memories_that_no_guess_reads_are_not_encoded(monkeypatch, batch):
 def chain(module, forward: int, backward: int) -> int:
     """FLOPs of a rollout of so many updates forward and backward, of its inputs, and of one readout."""
     rnn = module.rnn
-    ends = input_flops(rnn) + readout_flops(rnn.readout, rnn.cell.memory_tokens)
-    return (forward + 2 * backward) * cell_flops(rnn) + 3 * ends
+    ends = input_flops(rnn.cell) + readout_flops(rnn.readout, rnn.cell.memory_tokens)
+    return (forward + 2 * backward) * update_flops(rnn.cell) + 3 * ends
 
 
 SCAN = scan_flops(NETWORK.width * NETWORK.memory_tokens, 1, 7, "chunked")
@@ -230,7 +230,7 @@ def test_counters_know_what_was_sequential(batch, make_trainer, solved):
         assert found.scan_flops == (updates + 1) * SCAN
         expected = chain(module, found.sequential_steps, 1) + found.scan_flops
         if stage is DMTModule:
-            expected += encoder_flops(module.teacher, 7)
+            expected += module.teacher.encoder.sequential_flops(7)
         assert outcome.sequential_flops == expected
         assert outcome.gradient_chain == 7
     _, module = loss_curve(make_trainer, BPTTModule, 1, trajectory=EXACT)
@@ -254,7 +254,7 @@ def test_a_truncated_gradient_goes_step_after_step(batch):
 def test_so_does_one_from_the_teachers_memories(batch):
     windows = Windows(starts=4, length=6)
     module = make(BPTTModule, windows=windows, trajectory=Sequential(truncation=3))
-    whole = encoder_flops(module.teacher, 7) + chain(module, 6, 3)
+    whole = module.teacher.encoder.sequential_flops(7) + chain(module, 6, 3)
     assert module.losses(Step.alone(batch)).sequential_flops == whole
 
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from memtrain.metrics import largest_lyapunov_exponent
 from memtrain.networks.cells import Cell, GRUCell, LSTMCell, MLPCell, ParaGRUCell
 from memtrain.trajectory import Detached, Newton, Picard, Sequential, Solver
+from memtrain.trajectory.exponent import largest_lyapunov_exponent
 
 
 def slowly(step: Tensor, memory: Tensor) -> Tensor:

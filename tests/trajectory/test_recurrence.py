@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from memtrain.metrics import largest_lyapunov_exponent
 from memtrain.networks.cells import (
     Cell,
     LSTMCell,
@@ -19,7 +18,7 @@ from memtrain.networks.cells import (
 from memtrain.networks.memory import normalize_memory
 from memtrain.scan import preceding
 from memtrain.trajectory import rollout
-from memtrain.trajectory.exponent import largest_exponent
+from memtrain.trajectory.exponent import largest_exponent, largest_lyapunov_exponent
 from memtrain.trajectory.recurrence import Recurrence, propagate
 
 

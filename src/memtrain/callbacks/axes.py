@@ -21,7 +21,10 @@ def title(axis: str) -> str:
 
 LAYOUT = {
     "who is ahead, at what cost?": {
-        f"{metric} of the RNN alone, {title(axis)}": ["Multiline", [f"{axis}/val/rollout/{metric}"]]
+        f"{metric} of the RNN alone, or of a baseline, {title(axis)}": [
+            "Multiline",
+            [f"{axis}/val/rollout/{metric}", f"{axis}/val/model/{metric}"],
+        ]
         for metric in ("accuracy", "loss")
         for axis in COSTS
     },

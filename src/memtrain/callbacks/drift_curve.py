@@ -23,7 +23,7 @@ class DriftCurve(Callback):
         figure = Figure(figsize=(5, 3), layout="constrained")
         axes = figure.add_subplot(xlabel="timestep t", ylabel="MSE(rollout, teacher)")
         axes.plot(values["curve"].cpu())
-        axes.axhline(values["equilibrium"].item(), linestyle=":", color="grey", label="mean of the last quarter")
+        axes.axhline(values["equilibrium"].item(), linestyle=":", color="gray", label="mean of the last quarter")
         axes.set_ylim(bottom=0)
         axes.legend()
         writer.add_figure("drift/curve", figure, pl_module.counters.steps)

@@ -36,7 +36,7 @@ def write_hyperparameters(
         options: what was chosen; entries of entries get dotted names. TensorBoard takes the columns of all runs from
             one of them: those that are to be compared need the same names here, and in `metrics`.
         metrics: what came out; None: nothing of this name did.
-        step: optimiser steps until then.
+        step: optimizer steps until then.
     """
     for summary in hparams(flat(options), dict.fromkeys(metrics, 0.0)):
         writer.file_writer.add_summary(summary)  # type: ignore[attr-defined]

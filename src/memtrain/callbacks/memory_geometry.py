@@ -1,4 +1,4 @@
-"""MemoryGeometry: memories as points in TensorBoard's projector, coloured by what they should store."""
+"""MemoryGeometry: memories as points in TensorBoard's projector, colored by what they should store."""
 
 import torch
 from lightning import Callback, LightningModule, Trainer
@@ -32,14 +32,14 @@ class MemoryGeometry(Callback):
         dataset = data.dataset("val")
         sequences = min(len(dataset), -(-self.points // data.sequence_length))
         batch = dataset.__getitems__(range(sequences))
-        colours = {
+        colors = {
             "sequence": torch.arange(sequences)[:, None].expand_as(batch.inputs),
             "timestep": torch.arange(data.sequence_length).expand_as(batch.inputs),
         }
         labels = data.memory_labels(batch)
         if labels is not None:
-            colours["label"] = labels
-        table = torch.stack(list(colours.values()), dim=-1).flatten(0, 1)[: self.points]
+            colors["label"] = labels
+        table = torch.stack(list(colors.values()), dim=-1).flatten(0, 1)[: self.points]
         on_device = SequenceBatch(*(tensor.to(pl_module.device) for tensor in batch))
         trains = pl_module.training
         pl_module.eval()  # a cell may have dropout
@@ -50,7 +50,7 @@ class MemoryGeometry(Callback):
                 writer.add_embedding(
                     memories.flatten(0, 1).flatten(1)[: self.points],
                     metadata=table.tolist(),
-                    metadata_header=list(colours),
+                    metadata_header=list(colors),
                     global_step=pl_module.counters.steps,
                     tag=f"memory/{name}",
                 )

@@ -47,7 +47,7 @@ def image_grid(images: Tensor, gap: int = 1) -> Tensor:
 
     Args:
         images: uint8 `[B, H, W]`.
-        gap: mid-grey pixels between images and around the grid.
+        gap: mid-gray pixels between images and around the grid.
 
     Returns:
         uint8 `[rows * (H + gap) + gap, columns * (W + gap) + gap]`.

@@ -1,8 +1,9 @@
 """Comparing methods: result folders -> one table, one figure, one verdict."""
 
 from memtrain.compare.comparison import compare_directories
-from memtrain.compare.rows import COLUMNS, nothing_finished, read_results, to_rows
-from memtrain.compare.verdict import SEEDS_NEEDED, summarise, verdict
+from memtrain.compare.results import nothing_finished, read_results
+from memtrain.compare.rows import COLUMNS, to_rows
+from memtrain.compare.verdict import SEEDS_NEEDED, summarize, verdict
 
 __all__ = [
     "COLUMNS",
@@ -10,7 +11,7 @@ __all__ = [
     "compare_directories",
     "nothing_finished",
     "read_results",
-    "summarise",
+    "summarize",
     "to_rows",
     "verdict",
 ]

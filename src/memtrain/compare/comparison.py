@@ -7,14 +7,16 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 
+from memtrain.compare.cautions import idle_helpers, unlike_sizes
 from memtrain.compare.curves import as_csv, read_curves
 from memtrain.compare.equal import at_equal_tokens, of_finished
 from memtrain.compare.figure import draw
 from memtrain.compare.origins import differences, origins, unequal_conditions
-from memtrain.compare.queries import experiments, metric_of, ranked, trained_at
-from memtrain.compare.rows import COLUMNS, read_results, read_unfinished, to_rows
+from memtrain.compare.queries import experiments, ranked, score_of, trained_at
+from memtrain.compare.results import read_results, read_unfinished
+from memtrain.compare.rows import to_rows
 from memtrain.compare.tables import equal_table, table
-from memtrain.compare.verdict import idle_teachers, summarise, unlike_sizes, verdict
+from memtrain.compare.verdict import summarize, verdict
 from memtrain.files import LAST_CHECKPOINT, write_figure, write_json, write_text
 from memtrain.provenance import provenance
 
@@ -34,23 +36,25 @@ def compare_directories(directories: Sequence[Path], output: Path | None = None)
         ValueError: where two folders hold the same run.
     """
     output = output or directories[0]
-    results = read_results(directories)  # once: runs may go on meanwhile
-    rows = to_rows(results)
-    curves = read_curves(results)
+    found = read_results(directories)  # once: runs may go on meanwhile
+    results = [stage.result for stage in found]
+    rows = to_rows(found)
+    written = rows.drop(columns="folder")
+    curves = read_curves(found)
     equal = at_equal_tokens(of_finished(curves, rows))
-    said = verdict(rows, read_unfinished(directories, results))
-    found = origins(results)
-    write_text(output / "comparison.csv", rows[COLUMNS].to_csv(index=False))
+    said = verdict(rows, read_unfinished(directories, found))
+    runs = origins(results)
+    write_text(output / "comparison.csv", written.to_csv(index=False))
     write_text(output / "curves.csv", as_csv(curves))
     write_text(output / "equal_tokens.csv", as_csv(equal))
     write_json(
         output / "comparison.json",
         {
             "experiment": ", ".join(rows["experiment"].unique()),
-            "rows": as_primitives(rows[COLUMNS]),
-            "summary": summarise(rows),
+            "rows": as_primitives(written),
+            "summary": summarize(rows),
             "verdict": said,
-            "provenance": provenance() | {"seeds": sorted(int(seed) for seed in rows["seed"].unique()), "runs": found},
+            "provenance": provenance() | {"seeds": sorted(int(seed) for seed in rows["seed"].unique()), "runs": runs},
         },
     )
     write_figure(output / "comparison.png", draw(rows, curves))
@@ -61,9 +65,9 @@ def compare_directories(directories: Sequence[Path], output: Path | None = None)
             console.print(equal_table(name, equal[equal["experiment"] == name], own))
     for sentence in (
         *unequal_conditions(results),
-        *differences(found),
-        *unlike_sizes(rows),
-        *idle_teachers(rows),
+        *differences(runs),
+        *unlike_sizes(found),
+        *idle_helpers(rows),
         *said.splitlines(),
     ):
         console.print(sentence, markup=False, soft_wrap=True)
@@ -82,7 +86,7 @@ def next_commands(rows: pd.DataFrame, directory: Path) -> list[str]:
         best = final[final["method"] == ranked(final)[0]].sort_values("seed", kind="stable").iloc[0]
         checkpoint = best["folder"] / LAST_CHECKPOINT
         # where accuracy counts, most outputs are no tokens of a continuation, and many were never trained
-        if checkpoint.is_file() and metric_of(own) == "loss":
+        if checkpoint.is_file() and score_of(own).name == "loss":
             commands.append(["memtrain", "generate", "--checkpoint", str(checkpoint)])
     return [shlex.join(command) for command in commands]
 

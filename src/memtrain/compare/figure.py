@@ -1,4 +1,4 @@
-"""`comparison.png`: what each method reaches at each difficulty, and how fast. A function of the two tables alone."""
+"""`comparison.png`: what each method reaches at each difficulty, and how fast; drawn from the two tables alone."""
 
 import itertools
 import math
@@ -13,13 +13,14 @@ from matplotlib.lines import Line2D
 from memtrain.compare.panels import (
     COSTS,
     SEEDS_OF_A_MIDDLE,
+    UNITS,
     draw_learning,
     draw_results,
     drawn_with,
     markers_of,
     reference_lines,
 )
-from memtrain.compare.queries import difficulty_name, experiments, metric_of, ranked, same, trained_at
+from memtrain.compare.queries import difficulty_name, experiments, ranked, same, score_of, trained_at
 from memtrain.style import GREY, STYLE, Look, looks_of
 
 WIDTH, HEIGHT = 4.6, 3.8
@@ -31,7 +32,7 @@ BAR_WIDTH = 0.2
 LEGEND_LINE = 0.2
 """Height of a line of the legend, in inches."""
 LEARNED = 3
-"""Difficulties whose learning is drawn, the hardest."""
+"""Number of difficulties whose learning is drawn: the hardest."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Part:
     Attributes:
         name: of the experiment.
         rows: its rows, of `drawn_with`.
-        curves: its validation points that say what the RNN could do, and at what cost.
+        curves: its validation points with the score and a cost.
         methods: in their order: the best in front, unfinished ones last.
     """
 
@@ -69,19 +70,19 @@ class Part:
 
     @property
     def labels(self) -> list[str]:
-        """Of the legend: methods, hollow markers of what they were worth on the way, which curves are strong."""
+        """Of the legend: methods, kinds of readings on the way, and which curves are strong."""
         strong = ["middle seed"] if self.curves["seed"].nunique() >= SEEDS_OF_A_MIDDLE else []
-        return [*self.methods, *(f"{kind}, on the way" for kind in markers_of(self.rows)), *strong]
+        return [*self.methods, *markers_of(self.rows), *strong]
 
     @property
     def legend_lines(self) -> int:
-        """In which all labels fit below the panels."""
+        """Lines that the labels need below the panels."""
         entry = 0.7 + 0.07 * max(map(len, self.labels))  # inches
         return math.ceil(len(self.labels) * entry / sum(self.widths))
 
     @property
     def height(self) -> float:
-        """Inches, a line of the legend included: each further one adds to it."""
+        """Inches, all lines of the legend included."""
         return max(HEIGHT, LEARNING_HEIGHT * len(self.costs)) + LEGEND_LINE * (self.legend_lines - 1)
 
 
@@ -109,15 +110,14 @@ def draw(rows: pd.DataFrame, curves: pd.DataFrame) -> Figure:
 def part_of(name: str, rows: pd.DataFrame, curves: pd.DataFrame) -> Part:
     """An experiment's part, given its rows and validation points."""
     rows = drawn_with(rows)
-    curves = curves.dropna(subset=[metric_of(rows)]).dropna(subset=list(COSTS), how="all")
-    own = rows[rows["kind"] == ""]
-    names = [*ranked(own[own["final"]]), *ranked(own[~own["final"]]), *curves["method"]]
+    curves = curves.dropna(subset=[score_of(rows).name]).dropna(subset=list(COSTS), how="all")
+    names = [*ranked(rows[rows["final"]]), *ranked(rows[~rows["final"]]), *curves["method"]]
     return Part(name, rows, curves, list(dict.fromkeys(names)))
 
 
 def draw_part(place: SubFigure, part: Part, looks: Mapping[str, Look]) -> None:
     """One experiment: its results, and its learning at the hardest difficulties, a column each, a line a cost."""
-    metric, name = metric_of(part.rows), difficulty_name(part.rows)
+    metric, name = score_of(part.rows).name, difficulty_name(part.rows)
     grid = place.add_gridspec(max(1, len(part.costs)), len(part.widths), width_ratios=part.widths)
     draw_results(place.add_subplot(grid[:, 0]), part.rows, metric, looks)
     trained = trained_at(part.rows)
@@ -131,7 +131,7 @@ def draw_part(place: SubFigure, part: Part, looks: Mapping[str, Look]) -> None:
             for height, (_, style) in reference_lines(here, metric).items():
                 axes.axhline(height, color=GREY, linestyle=style, linewidth=1)
             if column == 0:
-                axes.set_ylabel(f"validation {metric}" + (" (nats per target)" if metric == "loss" else ""))
+                axes.set_ylabel(f"validation {metric}{UNITS.get(metric, '')}")
             else:
                 axes.tick_params(labelleft=False)
             if line == 0:
@@ -142,7 +142,7 @@ def draw_part(place: SubFigure, part: Part, looks: Mapping[str, Look]) -> None:
 def add_legend(place: SubFigure, part: Part, looks: Mapping[str, Look]) -> None:
     """The part's `labels`, each with how it is drawn."""
     handles = [
-        *(Line2D([], [], color=look.colour, linestyle=look.line, marker="o") for look in looks.values()),
+        *(Line2D([], [], color=look.color, linestyle=look.line, marker="o") for look in looks.values()),
         *(
             Line2D([], [], color=GREY, linestyle="", marker=marker, markerfacecolor="none")
             for marker in markers_of(part.rows).values()

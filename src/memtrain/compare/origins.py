@@ -3,39 +3,30 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from memtrain.results import StageResult
+
 Origins = Mapping[str, list[Any]]
 
 
-def origins(results: Iterable[Mapping[str, Any]]) -> Origins:
-    """The distinct commits, versions and hardware of results, those of interrupted processes included.
-
-    Args:
-        results: contents of `result.json` files.
-    """
+def origins(results: Iterable[StageResult]) -> Origins:
+    """The distinct commits, versions and hardware of results, those of interrupted processes included."""
     found: dict[str, list[Any]] = {"commit": [], "versions": [], "hardware": []}
     for result in results:
-        for origin in (*result.get("continued_from", []), result["provenance"]):
+        for origin in (*result.continued_from, result.provenance):
             for name, values in found.items():
                 if origin[name] not in values:
                     values.append(origin[name])
     return found
 
 
-def unequal_conditions(results: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """One sentence where runs that are compared had unequal budgets, data or readings, one where a method's seeds had
-    unequal options.
-
-    Args:
-        results: contents of `result.json` files; what older ones do not record is left out.
-    """
+def unequal_conditions(results: Iterable[StageResult]) -> Iterator[str]:
+    """One sentence for runs with unequal budgets, data or readings, and one for seeds with unequal options."""
     conditions: dict[tuple[Any, ...], set[str]] = {}
     recipes: dict[tuple[Any, ...], set[str]] = {}
     for result in results:
-        place = result["experiment"], result["difficulty"]
-        if "conditions" in result:
-            conditions.setdefault(place, set()).add(result["conditions"])
-        if "recipe" in result:
-            recipes.setdefault((*place, result["method"], result["stage"]), set()).add(result["recipe"])
+        place = result.experiment, result.difficulty
+        conditions.setdefault(place, set()).add(result.conditions)
+        recipes.setdefault((*place, result.method, result.stage), set()).add(result.recipe)
     for (experiment, difficulty), found in conditions.items():
         if len(found) > 1:
             where = place_name(experiment, difficulty)

@@ -9,61 +9,46 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
-from memtrain.compare.queries import difficulty_name, same
+from memtrain.compare.queries import difficulty_name, same, with_kinds
 from memtrain.style import GREY, LineStyle, Look
 
 REFERENCES: dict[str, dict[str, LineStyle]] = {
     "accuracy": {"chance": ":", "shortcut_accuracy": "-.", "best_possible": "--"},
     "loss": {"unigram_entropy": ":", "bigram_entropy": "--"},
 }
-LABELS = {"accuracy": "accuracy on the test split", "loss": "loss on the test split (nats per target)"}
+UNITS = {"loss": " (nats per target)"}
+"""Of scores, in the labels of axes."""
 COSTS = {
     "train_seconds": "training seconds (|: a stage ends)",
     "sequential_flops": "sequential FLOPs per sample",
 }
-"""What learning is drawn against, counted over all stages, and how it is called."""
+"""Costs along the panels of learning, counted over all stages, and their labels."""
 MARKERS = ("^", "s", "D", "v", "P", "X")
-"""Of what methods were worth before their last stage."""
+"""Of readings on the way."""
 RUN = ["difficulty", "evaluation_difficulty", "seed"]
-"""With a method: the columns that tell readings of one run apart from those of others."""
+"""Columns that, with the method, name a run and where it is read."""
 SEEDS_OF_A_MIDDLE = 3
-"""From which on one curve of a method is drawn strong."""
+"""Seeds of a method of which the middle one is drawn strong, at least."""
 BAR = 0.9
 """Part of a method's place that its bar fills."""
 
 
 def drawn_with(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows with the method in whose place each is drawn, `owner`, and what it reads before the last stage, `kind`.
+    """The rows with the `kind` of each reading on the way; see `memtrain.compare.queries.with_kinds`.
 
-    `kind` is empty for the methods themselves, and for readings of a method that has not been finished. Where
-    there are more kinds than markers, stages lose their names and are told by their number.
+    Where there are more kinds than markers, stages are told by their number.
     """
-    final = rows[rows["final"]]
-    methods = set(final["method"])
-    with_teacher = set(final.loc[final["encoder"].notna(), "method"])
-
-    def place(name: str) -> tuple[str, str]:
-        method, _, kind = name.rpartition(":")
-        if name in methods:
-            return name, ""
-        if method in methods:
-            return method, kind
-        # without a method in its name it belongs to the only one that trains a teacher on the way
-        return (*with_teacher, name) if not method and len(with_teacher) == 1 else (name, "")
-
-    places = [place(name) for name in rows["method"]]
-    rows = rows.assign(owner=[owner for owner, _ in places], kind=[kind for _, kind in places])
+    rows = with_kinds(rows)
     if rows.loc[rows["kind"] != "", "kind"].nunique() <= len(MARKERS):
         return rows
-    stages = rows[(rows["kind"] != "") & (rows["kind"] != "teacher")]
-    numbers = stages.groupby(["owner", *RUN], dropna=False)["optimizer_steps"].rank(method="dense")
-    return rows.assign(
-        kind=rows["kind"].where(~rows.index.isin(stages.index), "stage " + numbers.astype("Int64").astype(str))
-    )
+    stages = rows[rows["compared"] & ~rows["final"]]
+    numbers = stages.groupby(["method", *RUN], dropna=False)["optimizer_steps"].rank(method="dense")
+    named = "after stage " + numbers.astype("Int64").astype(str)
+    return rows.assign(kind=rows["kind"].where(~rows.index.isin(stages.index), named))
 
 
 def markers_of(rows: pd.DataFrame) -> dict[str, str]:
-    """A marker for each kind of reading before the last stage, given rows of `drawn_with`."""
+    """A marker for each kind of reading on the way, given rows of `drawn_with`."""
     kinds = rows.loc[rows["kind"] != "", "kind"].drop_duplicates()
     return dict(zip(kinds, itertools.cycle(MARKERS), strict=False))
 
@@ -71,7 +56,7 @@ def markers_of(rows: pd.DataFrame) -> dict[str, str]:
 def draw_results(axes: Axes, rows: pd.DataFrame, metric: str, looks: Mapping[str, Look]) -> None:
     """Every seed as a point, the mean of a method as a bar, side by side at each pair of difficulties.
 
-    What a method was worth before its last stage is a hollow point on its bar, right of the middle.
+    A reading on the way is a hollow point in the method's place, right of the middle.
 
     Args:
         axes: the panel.
@@ -87,17 +72,17 @@ def draw_results(axes: Axes, rows: pd.DataFrame, metric: str, looks: Mapping[str
         here = rows[same(rows["difficulty"], difficulty) & same(rows["evaluation_difficulty"], evaluated)]
         for offset, (method, look) in enumerate(looks.items()):
             x = position + (offset - (len(looks) - 1) / 2) * width
-            own = here[here["owner"] == method]
+            own = here[here["method"] == method]
             own = own[np.isfinite(own[metric])]  # a point that is nowhere, not clipped, would shift the layout
             values = own.loc[own["kind"] == "", metric]
             if len(values):
-                axes.bar(x, values.mean(), width * BAR, color=look.colour, alpha=0.25, hatch=look.hatch)
+                axes.bar(x, values.mean(), width * BAR, color=look.color, alpha=0.25, hatch=look.hatch)
                 beside = x - width / 6 if own["kind"].any() else x
-                axes.plot([beside] * len(values), values, "o", color=look.colour, markersize=4, clip_on=False)
+                axes.plot([beside] * len(values), values, "o", color=look.color, markersize=4, clip_on=False)
             for kind, group in own[own["kind"] != ""].groupby("kind", sort=False):
                 hollow: dict[str, Any] = {"linestyle": "", "markerfacecolor": "none", "markersize": 4, "clip_on": False}
                 right = [x + width / 5] * len(group)
-                axes.plot(right, group[metric], color=look.colour, marker=markers[str(kind)], **hollow)
+                axes.plot(right, group[metric], color=look.color, marker=markers[str(kind)], **hollow)
         for line, (label, style) in reference_lines(here, metric).items():
             axes.hlines(line, position - 0.45, position + 0.45, color=GREY, linestyles=style, linewidth=1)
             if position == len(places) - 1:
@@ -111,7 +96,7 @@ def draw_results(axes: Axes, rows: pd.DataFrame, metric: str, looks: Mapping[str
     axes.set_xticks(range(len(places)), ticks)
     axes.tick_params(axis="x", length=0)
     axes.grid(axis="x", visible=False)
-    axes.set_ylabel(LABELS[metric])
+    axes.set_ylabel(f"{metric} on the test split{UNITS.get(metric, '')}")
     if metric == "accuracy":
         axes.set_ylim(0, 1.05)
     axes.set_title("each point one seed, bars their mean", loc="left")
@@ -120,7 +105,7 @@ def draw_results(axes: Axes, rows: pd.DataFrame, metric: str, looks: Mapping[str
 def reference_lines(rows: pd.DataFrame, metric: str) -> dict[float, tuple[str, LineStyle]]:
     """Heights of the lines to draw, with label and line style; equal ones share a label."""
     lines: dict[float, tuple[str, LineStyle]] = {}
-    for name, style in REFERENCES[metric].items():
+    for name, style in REFERENCES.get(metric, {}).items():
         if rows[name].notna().any():
             height, label = float(rows[name].mean()), name.replace("_", " ")
             lines[height] = (f"{lines[height][0]},\n{label}", lines[height][1]) if height in lines else (label, style)
@@ -128,7 +113,7 @@ def reference_lines(rows: pd.DataFrame, metric: str) -> dict[float, tuple[str, L
 
 
 def draw_learning(axes: Axes, curves: pd.DataFrame, cost: str, metric: str, looks: Mapping[str, Look]) -> None:
-    """The RNN's validation metric against a cost, one line a seed; stages follow one another on one line.
+    """The validation metric against a cost, one line a seed; stages follow one another on one line.
 
     Of three seeds or more the middle one, by the mean of its curve, is drawn strong and the others faint.
 
@@ -147,10 +132,10 @@ def draw_learning(axes: Axes, curves: pd.DataFrame, cost: str, metric: str, look
         for seed, curve in own.groupby("seed"):
             curve = curve.sort_values(cost, kind="stable")
             width, alpha = (1.5, 0.9) if seed in strong else (0.7, 0.5)
-            axes.plot(curve[cost], curve[metric], look.line, color=look.colour, linewidth=width, alpha=alpha)
+            axes.plot(curve[cost], curve[metric], look.line, color=look.color, linewidth=width, alpha=alpha)
             # where one stage hands over to the next
             handed = curve[curve["stage"] != curve["stage"].shift(-1)].iloc[:-1]
-            axes.plot(handed[cost], handed[metric], "|", color=look.colour, markersize=8)
+            axes.plot(handed[cost], handed[metric], "|", color=look.color, markersize=8)
     axes.set_xlabel(COSTS[cost])
     if cost == "sequential_flops":
         axes.set_xscale("log")

@@ -1,12 +1,14 @@
-"""What tables, figures and verdicts ask of the rows."""
+"""Questions of tables, figures and verdicts about the rows."""
 
 import numpy as np
 import pandas as pd
 
+from memtrain.results import Score
 
-def metric_of(rows: pd.DataFrame) -> str:
-    """What an experiment's methods are compared by: accuracy where chance is known (probes), else loss."""
-    return "accuracy" if rows["chance"].notna().all() else "loss"
+
+def score_of(rows: pd.DataFrame) -> Score:
+    """What an experiment's methods are compared by."""
+    return Score(str(rows["score"].iloc[0]), bool(rows["higher_is_better"].iloc[0]))
 
 
 def experiments(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
@@ -20,17 +22,30 @@ def difficulty_name(rows: pd.DataFrame) -> str:
     return "" if pd.isna(name) else str(name)
 
 
+def with_kinds(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with a column `kind`: what was read on the way, as "after smt" or "teacher"; empty where `final`."""
+    kind = ("after " + rows["stage"]).where(rows["compared"], rows["reading"])
+    return rows.assign(kind=kind.mask(rows["final"], ""))
+
+
 def diverged(rows: pd.DataFrame) -> pd.Series:
-    """Which rows have a loss or an accuracy that is no finite number."""
-    return ~np.isfinite(rows[["accuracy", "loss"]]).all(axis=1)
+    """Which rows have a loss or a score that is no finite number."""
+    return ~np.isfinite(rows[["loss", score_of(rows).name]] if len(rows) else rows[["loss"]]).all(axis=1)
 
 
-def ranked(rows: pd.DataFrame) -> list[str]:
-    """The methods of an experiment, the best in front, those with a diverged seed last."""
-    metric = metric_of(rows)
-    worse = rows[metric] if metric == "loss" else -rows[metric]
-    means = worse.mask(diverged(rows), np.inf).groupby(rows["method"], sort=False).mean()
-    return [str(method) for method in means.sort_values(kind="stable").index]
+def ranked(rows: pd.DataFrame, by: str = "method") -> list[str]:
+    """The methods of an experiment, the best in front, those with a diverged seed last.
+
+    Args:
+        rows: of the experiment.
+        by: the column that holds the methods' names.
+    """
+    if rows.empty:
+        return []
+    score = score_of(rows)
+    worse = -rows[score.name] if score.higher_is_better else rows[score.name]
+    means = worse.mask(diverged(rows), np.inf).groupby(rows[by], sort=False).mean()
+    return [str(name) for name in means.sort_values(kind="stable").index]
 
 
 def trained_at(rows: pd.DataFrame) -> pd.DataFrame:
@@ -39,10 +54,12 @@ def trained_at(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def same(difficulties: pd.Series, difficulty: float | None) -> pd.Series:
-    """Which are this difficulty, or are none like it."""
+    """Which entries are this difficulty, or are none where it is none."""
     return difficulties.isna() if pd.isna(difficulty) else difficulties == difficulty
 
 
 def readable(metric: str, value: float) -> str:
-    """Accuracy in percent, loss in nats."""
-    return f"{100 * value:.1f} %" if metric == "accuracy" else f"{value:.3f} nats"
+    """Accuracy in percent, loss in nats, another metric as it is."""
+    if metric == "accuracy":
+        return f"{100 * value:.1f} %"
+    return f"{value:.3f} nats" if metric == "loss" else f"{value:.4g}"

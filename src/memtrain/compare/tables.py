@@ -4,21 +4,23 @@ import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from memtrain.compare.queries import difficulty_name, diverged, metric_of, ranked, readable
+from memtrain.compare.queries import difficulty_name, diverged, ranked, readable, score_of, with_kinds
 
 
 def table(name: str, rows: pd.DataFrame) -> Table:
-    """An experiment's rows for reading: one line a method at each pair of difficulties, the best first."""
-    metric = metric_of(rows)
+    """An experiment's rows for reading: a line for each method, and each reading on the way, the best first."""
+    metric = score_of(rows).name
+    rows = with_kinds(rows)
+    rows = rows.assign(line=rows["method"].where(rows["final"], rows["method"] + ": " + rows["kind"]))
     result = blank(name, [difficulty_name(rows), "method"], [metric, "range", "seeds", "seconds", "chain", "params"])
     for (difficulty, evaluated), place in rows.groupby(["difficulty", "evaluation_difficulty"], dropna=False):
         where = "" if pd.isna(difficulty) else f"{difficulty:g}"
         where += f" -> {evaluated:g}" if where and difficulty != evaluated else ""
-        for method in ranked(place):
-            group = place[place["method"] == method]
+        for line in ranked(place, by="line"):
+            group = place[place["line"] == line]
             result.add_row(
                 where,
-                method,
+                line,
                 "diverged" if diverged(group).any() else readable(metric, group[metric].mean()),
                 value_range(metric, group[metric]),
                 str(group["seed"].nunique()),
@@ -45,13 +47,14 @@ def equal_table(name: str, points: pd.DataFrame, rows: pd.DataFrame) -> Table:
         points: its part of `memtrain.compare.equal.at_equal_tokens`.
         rows: its rows, which say what methods are compared by.
     """
-    metric = metric_of(rows)
+    score = score_of(rows)
+    metric = score.name
     columns = [metric, "range", "seeds", "seconds"]
     result = blank(f"{name}, validation split at equal tokens", [difficulty_name(rows), "method"], columns)
     for difficulty, place in points.groupby("difficulty", dropna=False):
         where = "" if pd.isna(difficulty) else f"{difficulty:g}"
         means = place.groupby("method", sort=False)[metric].mean()
-        for method in means.sort_values(ascending=metric == "loss", kind="stable").index:
+        for method in means.sort_values(ascending=not score.higher_is_better, kind="stable").index:
             group = place[place["method"] == method]
             known = group.dropna(subset=[metric])
             result.add_row(

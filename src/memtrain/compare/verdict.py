@@ -9,39 +9,39 @@ from memtrain.compare.queries import (
     difficulty_name,
     diverged,
     experiments,
-    metric_of,
     ranked,
     readable,
     same,
+    score_of,
     trained_at,
 )
 
 SEEDS_NEEDED = 3
-NOTHING_LEARNED = 0.05
-"""Part of the way from chance to perfect below which a teacher counts as having stayed at chance."""
-UNLIKE_SIZES = 2.0
-"""Factor in parameters above which a baseline of another cell needs a size-matched copy beside it."""
 
 
-def summarise(rows: pd.DataFrame) -> list[dict[str, Any]]:
+def summarize(rows: pd.DataFrame) -> list[dict[str, Any]]:
     """Mean, minimum and maximum over seeds of each method, at the difficulty it was trained at.
 
     Args:
         rows: see `memtrain.compare.rows`.
 
     Returns:
-        One entry for each experiment, method and difficulty. `diverged` counts seeds without a finite loss or accuracy.
+        One entry for each experiment, method, reading, stage and difficulty. `diverged` counts the seeds whose loss or
+        score is no finite number.
     """
     entries = []
     for experiment, own in experiments(trained_at(rows)):
-        metric = metric_of(own)
-        for (method, difficulty), group in own.groupby(["method", "difficulty"], sort=False, dropna=False):
+        metric = score_of(own).name
+        keys = ["method", "reading", "stage", "difficulty"]
+        for (method, reading, stage, difficulty), group in own.groupby(keys, sort=False, dropna=False):
             entries.append(
                 {
                     "experiment": experiment,
                     "method": method,
+                    "reading": reading,
+                    "stage": stage,
                     "difficulty": None if pd.isna(difficulty) else difficulty,
-                    "metric": metric,
+                    "score": metric,
                     "mean": float(group[metric].mean(skipna=False)),
                     "minimum": float(group[metric].min(skipna=False)),
                     "maximum": float(group[metric].max(skipna=False)),
@@ -67,7 +67,7 @@ def verdict(rows: pd.DataFrame, unfinished: pd.DataFrame) -> str:
     several = rows["experiment"].nunique() > 1
     sentences = []
     for experiment, own in experiments(rows[rows["final"]]):
-        metric, name = metric_of(own), difficulty_name(own)
+        metric, name = score_of(own).name, difficulty_name(own)
         for (difficulty, evaluated), group in own.groupby(["difficulty", "evaluation_difficulty"], dropna=False):
             where = place(experiment if several else "", name, difficulty, evaluated)
             wrong = group[diverged(group)]
@@ -107,7 +107,7 @@ def judge(metric: str, values: dict[str, pd.Series]) -> Iterator[str]:
     """One sentence for each method that others are behind, and one for those with too few seeds.
 
     Args:
-        metric: "accuracy" or "loss".
+        metric: name of the score.
         values: each method's values over its seeds, the best method in front.
     """
     if len(values) < 2:
@@ -127,35 +127,3 @@ def judge(metric: str, values: dict[str, pd.Series]) -> Iterator[str]:
     few = [f"{method} ({means[method]}; {len(own)})" for method, own in values.items() if method not in enough]
     if few:
         yield f"undecided with fewer than {SEEDS_NEEDED} seeds ({metric}; seeds): {', '.join(few)}."
-
-
-def idle_teachers(rows: pd.DataFrame) -> Iterator[str]:
-    """One sentence for each teacher that has learned nothing, so that nothing can be learned from it."""
-    several = rows["experiment"].nunique() > 1
-    teachers = trained_at(rows[rows["method"].str.fullmatch("(.*:)?teacher") & ~rows["final"]])
-    for row, wrong in zip(teachers.itertuples(), diverged(teachers), strict=True):
-        experiment = row.experiment if several else ""
-        where = place(experiment, row.difficulty_name, row.difficulty, row.evaluation_difficulty)
-        remedy = "give its stage a larger budget or another learning rate."
-        if wrong:
-            yield f"{where}the {row.method} of seed {row.seed} diverged (no finite loss); {remedy}"
-        elif pd.notna(row.chance):
-            if row.accuracy < row.chance + NOTHING_LEARNED * (1 - row.chance):
-                figures = f"{readable('accuracy', row.accuracy)}, chance {readable('accuracy', row.chance)}"
-                yield f"{where}the {row.method} of seed {row.seed} stayed at chance ({figures}); {remedy}"
-        elif row.loss >= row.unigram_entropy:
-            figures = f"{readable('loss', row.loss)}, unigram entropy {readable('loss', row.unigram_entropy)}"
-            yield f"{where}the {row.method} of seed {row.seed} learned nothing ({figures}); {remedy}"
-
-
-def unlike_sizes(rows: pd.DataFrame) -> Iterator[str]:
-    """One sentence for each experiment whose GRU baseline has far more or fewer parameters than BPTT's cell."""
-    for experiment, own in experiments(rows[rows["final"]]):
-        sizes = own.groupby("method")["parameters"].mean()
-        if not {"bptt", "bptt_gru"} <= set(sizes.index) or "bptt_gru_matched" in sizes.index:
-            continue
-        if max(sizes["bptt_gru"] / sizes["bptt"], sizes["bptt"] / sizes["bptt_gru"]) > UNLIKE_SIZES:
-            yield (
-                f"{experiment}: bptt_gru has {sizes['bptt_gru']:,.0f} parameters and bptt {sizes['bptt']:,.0f}; "
-                "add a method bptt_gru_matched of about the same size."
-            )

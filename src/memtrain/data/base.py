@@ -15,10 +15,10 @@ from torch.utils.data import DataLoader, Dataset
 from memtrain.batch import IGNORE_INDEX, SequenceBatch
 from memtrain.data.blocks import Rows, Split
 from memtrain.data.sampler import ENDLESS, EvaluationSampler, TrainingSampler
+from memtrain.limits import require_at_least
 from memtrain.networks.encoder import Tokens
 from memtrain.networks.heads import Categorical, Score
 from memtrain.networks.interface import Interface
-from memtrain.options import require_at_least
 
 CHECKED_ROWS = 256
 """The first rows of a split, which are looked at before any is used."""

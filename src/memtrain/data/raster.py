@@ -19,7 +19,7 @@ from memtrain.data.sampler import ENDLESS
 from memtrain.data.sources import cache_identity, local_path, refuse_subset
 from memtrain.data.token_file import TokenFile, cache_entry, prepare_once
 from memtrain.data.windows import WindowDataset
-from memtrain.options import require_at_least, require_between
+from memtrain.limits import require_at_least, require_between
 
 
 class ImageDataset(SequenceDataset):

@@ -19,7 +19,7 @@ from memtrain.data.text_files import Piece, cells, read_file, text_files
 from memtrain.data.text_tokens import END_OF_DOCUMENT, Tally, refuse_nothing, remarks
 from memtrain.data.token_file import TokenFile, cache_entry, prepare_once
 from memtrain.data.windows import WindowDataset
-from memtrain.options import require_at_least, require_between
+from memtrain.limits import require_at_least, require_between
 
 
 class TextDataModule(SequenceDataModule):

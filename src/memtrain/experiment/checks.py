@@ -1,4 +1,4 @@
-"""What is refused of an experiment file before anything runs: parts that do not fit each other."""
+"""Checks of an experiment file before anything runs: its parts must fit each other."""
 
 import itertools
 import re
@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import fields
 
 from memtrain.experiment.specification import Budget, Experiment, Grid, Slurm
-from memtrain.options import require_at_least
+from memtrain.limits import require_at_least
 
 OWN_FOLDERS = {"tuning": "the folder of the tuning runs", "slurm": "the folder of the cluster's scripts and logs"}
 WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
-"""What may name a folder."""
+"""A word that can be a folder's name."""
 MEMORY = re.compile(r"[1-9][0-9]*[KMGT]?")
 LEAST_HOURS = 0.1
 LARGEST_SEED = 2**32 - 1
-"""Of numpy's and Lightning's generators."""
+"""The largest that numpy's and Lightning's generators take."""
 PRINTABLE = re.compile(r"[^\s\"'\\]*")
 
 
@@ -47,7 +47,6 @@ def check(experiment: Experiment) -> None:
             )
         if method in OWN_FOLDERS:
             raise ValueError(f"methods has a method named {method}, which is {OWN_FOLDERS[method]}; rename it.")
-        check_source(method, stages[0], experiment.stages[stages[0]].model)
     for option, seeds in (
         ("seeds", experiment.seeds),
         ("grid.seeds", experiment.grid.seeds if experiment.grid else []),
@@ -75,7 +74,7 @@ def check_budget(budget: Budget) -> None:
 
 
 def check_measurement(experiment: Experiment) -> None:
-    """Refuse what a measurement, which has options of its own, would ignore."""
+    """Refuse entries that a measurement would ignore: it has options of its own."""
     alone = Experiment(experiment.name, experiment.claim, measurement=experiment.measurement)
     for entry in fields(Experiment):
         if getattr(experiment, entry.name) != getattr(alone, entry.name):
@@ -86,7 +85,7 @@ def check_measurement(experiment: Experiment) -> None:
 
 
 def check_lists(experiment: Experiment) -> None:
-    """Refuse lists that name twice what is one run, one stage's folder or one reading, and lists without an entry."""
+    """Refuse lists that are empty, or that have an entry twice."""
     grid, difficulty = experiment.grid, experiment.difficulty
     lists: dict[str, Sequence[object]] = {f"methods.{name}": stages for name, stages in experiment.methods.items()}
     lists["seeds"] = experiment.seeds
@@ -108,7 +107,7 @@ def check_lists(experiment: Experiment) -> None:
 
 
 def check_grid(experiment: Experiment, grid: Grid) -> None:
-    """Refuse learning rates for what is not there, a difficulty of nothing, and tuning on a seed that is compared."""
+    """Refuse learning rates of unknown methods and stages, a difficulty without use, and a seed that is compared."""
     if grid.difficulty is not None and experiment.difficulty is None:
         raise ValueError(
             f"grid.difficulty is {grid.difficulty}, but the experiment has no difficulty; leave it out, or set that."
@@ -124,23 +123,8 @@ def check_grid(experiment: Experiment, grid: Grid) -> None:
         raise ValueError(f"grid.seeds has {shared.pop()}, which is among seeds too; tune on a seed of its own.")
 
 
-def check_source(method: str, stage: str, model: dict) -> None:
-    """Refuse a method that begins with a stage that has nothing to begin from."""
-    options = model.get("init_args", {})
-    if options.get("init_from") is not None:
-        return
-    if str(model.get("class_path")).rpartition(".")[2] == "DMTModule":
-        raise ValueError(
-            f"methods.{method} begins with {stage}, but DMT needs a trained network; put a stage before it."
-        )
-    if options.get("freeze_teacher"):
-        raise ValueError(
-            f"methods.{method} begins with {stage}, whose freeze_teacher needs a teacher; put a stage before it."
-        )
-
-
 def check_overwritten(experiment: Experiment) -> None:
-    """Refuse options that the runner would replace without a word."""
+    """Refuse options that the runner sets itself."""
     options = experiment.data.get("init_args", {})
     if experiment.difficulty is not None and experiment.difficulty.key in options:
         key = experiment.difficulty.key
@@ -176,7 +160,7 @@ def check_overwritten(experiment: Experiment) -> None:
 
 
 def check_slurm(slurm: Slurm) -> None:
-    """Refuse what no cluster can give."""
+    """Refuse requests that no cluster can grant."""
     require_at_least("slurm.cpus", slurm.cpus, 1, example=4)
     if slurm.hours < LEAST_HOURS:
         raise ValueError(

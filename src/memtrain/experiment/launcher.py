@@ -1,4 +1,4 @@
-"""Runs as processes of this machine: so many at a time, one thread each, a progress bar for each."""
+"""Runs as processes of this machine: a few at a time, one thread and one progress bar each."""
 
 import os
 import signal
@@ -15,7 +15,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from memtrain.experiment.plan import Run
+from memtrain.experiment.plan import RunPlan
+from memtrain.experiment.runs import Run
 from memtrain.files import read_json
 from memtrain.lock import only_worker
 
@@ -35,12 +36,12 @@ class Job:
     log: IO[bytes]
 
 
-def launch(runs: Sequence[tuple[int, Run]], file: Path, directory: Path, jobs: int, console: Console) -> list[Run]:
+def launch(plans: Sequence[RunPlan], file: Path, directory: Path, jobs: int, console: Console) -> list[Run]:
     """Train runs in processes of their own.
 
     Args:
-        runs: index and run, each.
-        file: the experiment, in the order of whose runs the indices count.
+        plans: of the runs.
+        file: the experiment, whose runs the indices count.
         directory: folder of the results.
         jobs: processes at a time.
         console: where to draw.
@@ -48,9 +49,9 @@ def launch(runs: Sequence[tuple[int, Run]], file: Path, directory: Path, jobs: i
     Returns:
         The runs that failed, each explained by one sentence on the console.
     """
-    if not runs:
+    if not plans:
         return []
-    waiting = list(runs)
+    waiting = list(plans)
     working: list[Job] = []
     failed: list[Run] = []
     columns = (
@@ -61,15 +62,15 @@ def launch(runs: Sequence[tuple[int, Run]], file: Path, directory: Path, jobs: i
         try:
             while waiting or working:
                 while waiting and len(working) < jobs:
-                    index, run = waiting.pop(0)
+                    plan = waiting.pop(0)
                     try:
-                        with only_worker("--output", directory / run.folder):
-                            pass  # if another launcher's process is at it, its log is not to be touched
+                        with only_worker("--output", directory / plan.run.folder):
+                            pass  # another launcher's process may be at work: leave its log alone
                     except ValueError as error:
-                        console.print(f"The run {run} is left out: {error}", markup=False, highlight=False)
-                        failed.append(run)
+                        console.print(f"The run {plan.run} is left out: {error}", markup=False, highlight=False)
+                        failed.append(plan.run)
                         continue
-                    working.append(start(index, run, file, directory, progress))
+                    working.append(start(plan, file, directory, progress))
                 time.sleep(SECONDS_BETWEEN_LOOKS)
                 for job in working.copy():
                     show(job, progress)
@@ -84,25 +85,25 @@ def launch(runs: Sequence[tuple[int, Run]], file: Path, directory: Path, jobs: i
     return failed
 
 
-def start(index: int, run: Run, file: Path, directory: Path, progress: Progress) -> Job:
-    """Start the process of a run; what it prints goes to a new `log.txt` in the run's folder."""
-    folder = directory / run.folder
+def start(plan: RunPlan, file: Path, directory: Path, progress: Progress) -> Job:
+    """Start the process of a run, which prints to a new `log.txt` in the run's folder."""
+    folder = directory / plan.run.folder
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "progress.json").unlink(missing_ok=True)
     log = (folder / "log.txt").open("wb")
     process = subprocess.Popen(
-        [*run_command(file, directory), "--index", str(index)],
+        [*run_command(file, directory), "--index", str(plan.index)],
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=subprocess.STDOUT,
-        env={"OMP_NUM_THREADS": "1", **os.environ, PARENT: str(os.getpid())},
+        env={"OMP_NUM_THREADS": "1", **os.environ, "PYTHONIOENCODING": "utf-8", PARENT: str(os.getpid())},
     )
-    bar = progress.add_task(str(run), total=1.0, message="starting")
-    return Job(run, folder, bar, process, log)
+    bar = progress.add_task(str(plan.run), total=1.0, message="starting")
+    return Job(plan.run, folder, bar, process, log)
 
 
 def run_command(file: Path, directory: Path) -> list[str]:
-    """The words of a process that trains one run of an experiment file; `--index` is to follow."""
+    """The command that trains one run of an experiment file; the caller adds `--index`."""
     return [sys.executable, "-m", "memtrain", "run", str(file), "--output", str(directory)]
 
 
@@ -114,14 +115,16 @@ def show(job: Job, progress: Progress) -> None:
 
 
 def finish(job: Job, progress: Progress) -> bool:
-    """Close the books on a process that has ended; False if it failed."""
+    """Tell how an ended process has ended, and close its log; False if it failed."""
     job.log.close()
     succeeded = job.process.returncode == 0
-    progress.remove_task(job.bar)  # the bars are of runs at work; those of all would not fit a terminal
+    progress.remove_task(job.bar)  # the bars of all runs would not fit a terminal
     if succeeded:
         progress.console.print(f"{job.run}: done")
     if not succeeded:
-        lines = (job.folder / "log.txt").read_text(errors="replace").strip().splitlines() or ["it printed nothing"]
+        lines = (job.folder / "log.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines() or [
+            "it printed nothing"
+        ]
         progress.console.print(
             f"The run {job.run} {ending(job.process.returncode)} ({job.folder / 'log.txt'}): {lines[-1]}",
             markup=False,
@@ -143,7 +146,7 @@ def is_first() -> bool:
 
 
 def end_with_launcher() -> None:
-    """In a launched process: end when the launcher has ended, however it did."""
+    """End this process, if a launcher has started it, when the launcher has ended."""
     launcher = int(os.environ.get(PARENT, 0)) if is_first() else 0  # the others end with the first
 
     def watch() -> None:

@@ -7,11 +7,14 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_only
 
+from memtrain.experiment.evaluation import models_of
 from memtrain.files import write_json
+from memtrain.results import LOGGED
+from memtrain.training import StageModule
 
 SECONDS_BETWEEN_REPORTS = 0.5
-SHOWN = ("val/rollout/accuracy", "val/teacher/accuracy", "train/loss")
-"""Metrics worth a glance, the best first."""
+SHOWN = ("accuracy", "loss")
+"""Metrics of the reading that is compared that are worth a glance, the best first."""
 
 
 class ProgressFile:
@@ -57,7 +60,10 @@ class ReportProgress(Callback):
         """Report step and the best known metric."""
         if time.monotonic() - self.file.reported < SECONDS_BETWEEN_REPORTS:
             return
-        known = [name for name in SHOWN if name in trainer.callback_metrics]
+        assert isinstance(pl_module, StageModule)
+        reading = list(models_of(pl_module))[-1]
+        shown = [*(f"val/{LOGGED.get(reading, reading)}/{name}" for name in SHOWN), "train/loss"]
+        known = [name for name in shown if name in trainer.callback_metrics]
         metric = f", {known[0]} {trainer.callback_metrics[known[0]]:.3f}" if known else ""
         fraction = self.share * trainer.global_step / self.steps
         self.file.report(self.stage, f"step {trainer.global_step} of {self.steps}{metric}", fraction)

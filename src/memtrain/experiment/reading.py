@@ -35,12 +35,12 @@ def read_experiment(
     if not file.is_file():
         raise FileNotFoundError(f"There is no experiment file {file}; name one, as experiments/demo/experiment.yaml.")
     try:
-        content = yaml.safe_load(file.read_text())
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"{file} is no YAML file ({reason}); name one, as experiments/demo/experiment.yaml.") from None
     if not isinstance(content, dict):
-        raise ValueError(f"{file} is no experiment: it needs entries name, claim, data, stages, methods, budget.")
+        raise ValueError(f"{file} is no experiment; give it entries name, claim, data, stages, methods, budget.")
     content = unshared(content)
     for change in changes:
         apply_change(content, change)
@@ -64,7 +64,7 @@ def read_experiment(
 
 
 def fill(content: Any) -> None:
-    """Put an empty mapping where one has no entry, for example because all of its lines are commented out."""
+    """Put an empty mapping in place of one whose lines are all commented out."""
     for name, entry in content.items() if isinstance(content, dict) else enumerate(content):
         if entry is None and name in ("data", "trainer", "init_args"):
             content[name] = {}
@@ -73,7 +73,7 @@ def fill(content: Any) -> None:
 
 
 def require_plain(content: Any, file: Path, place: str = "") -> None:
-    """Refuse what YAML reads and JSON, in which runs are recorded, does not have, and options that are no mapping."""
+    """Refuse values that JSON cannot hold, for runs are recorded as JSON, and `init_args` that are no mapping."""
     if isinstance(content, dict):
         for name, entry in content.items():
             if not isinstance(name, str):
@@ -99,7 +99,7 @@ def select(experiment: Experiment, methods: Sequence[str]) -> Experiment:
 
 
 def unshared(content: Any) -> Any:
-    """A copy in which no two places are one object, as YAML's aliases make them: a change at one is not one at both."""
+    """A copy of what YAML reads, in which an alias is a copy too: a change at one place must not change the other."""
     if isinstance(content, dict):
         return {key: unshared(value) for key, value in content.items()}
     return [unshared(value) for value in content] if isinstance(content, list) else content

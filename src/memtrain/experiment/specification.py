@@ -35,8 +35,8 @@ class Stage:
         model: `class_path` and `init_args` of the module; seed, vocabulary size and source are set by the runner.
         trainer: Trainer options of this stage, over those of the experiment.
         data: options of the data in this stage, over those of the experiment and its difficulty, as {length: 64}:
-            easier data first (a curriculum). Results are read on the experiment's own data all the same; the stage's
-            validations are not, and so are no part of learning curves.
+            easier data first (a curriculum). Results are read on the experiment's own data. The stage's validations
+            are not, and are left out of learning curves.
         share: this stage's part of the budget, relative to the other stages of its method.
     """
 
@@ -53,7 +53,7 @@ class Budget:
     Args:
         seconds: training seconds; turned into steps by timing, before a stage starts (on a CPU in CPU seconds of the
             process, so that other work on the machine takes no steps from a run).
-        steps: optimiser steps.
+        steps: optimizer steps.
     """
 
     seconds: float | None = None

@@ -13,10 +13,14 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from memtrain import data, training
 from memtrain.data import SequenceDataModule
+from memtrain.files import expanded
+from memtrain.limits import require_between
 from memtrain.networks import Interface
 from memtrain.parsing import SentenceParser
 from memtrain.training import StageModule
 
+LARGEST_SEED = 2**32 - 1
+"""That numpy takes."""
 TRAINER_DEFAULTS = {
     "max_steps": 1000,
     "max_epochs": -1,  # training goes by steps
@@ -87,6 +91,7 @@ def require_linked_options(settings: Namespace) -> None:
     Raises:
         ValueError: naming the class and the option.
     """
+    require_between("seed_everything", settings.seed_everything, 0, LARGEST_SEED, 0)
     model = settings.model
     if "interface" not in model.get("init_args", {}):
         raise ValueError(
@@ -122,6 +127,19 @@ def check_files(words: Sequence[str]) -> None:
             raise ValueError(f"--config is {file}, which is no YAML file ({' '.join(str(error).split())}).") from None
         if not isinstance(content, dict):
             raise ValueError(f"--config is {file}, which has no entries; it needs model, data or trainer.")
+
+
+def expand_paths(settings: Namespace) -> None:
+    """Expand a leading `~` in the paths of a parsed configuration, where Lightning would do so here and there.
+
+    Raises:
+        ValueError: if there is no such home folder.
+    """
+    for part, option in ((settings.trainer, "default_root_dir"), (settings, "ckpt_path")):
+        path = part.get(option)
+        if path:
+            name = "ckpt_path" if part is settings else f"trainer.{option}"
+            part[option] = str(expanded(name, path))
 
 
 def class_names(module: Any, base: type) -> str:

@@ -6,26 +6,29 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonargparse import Namespace
+from jsonargparse import ArgumentError, Namespace
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 
 from memtrain.data import SequenceDataModule
-from memtrain.files import LAST_CHECKPOINT, require_folder
+from memtrain.files import LAST_CHECKPOINT, require_folder, write_text
 from memtrain.fit.arguments import (
     EPILOG,
     TRAINER_DEFAULTS,
     FitParser,
     add_own_options,
     check_files,
+    expand_paths,
     link_parts,
     require_linked_options,
 )
+from memtrain.fit.checks import explain, require_usable, without_enums
 from memtrain.fit.cluster import continues_by_itself, is_next_turn, require_processes, require_srun
 from memtrain.fit.continuing import require_checkpoint, require_same_options
 from memtrain.fit.directories import new_directory
+from memtrain.fit.monitors import MonitoredMetrics
 from memtrain.fit.saving import AtomicCheckpointIO
-from memtrain.fit.trainer import as_list, callbacks, loggers, require_gpu
+from memtrain.fit.trainer import as_list, callbacks, loggers, named_by_step, require_devices
 from memtrain.lock import only_worker
 from memtrain.training import StageModule
 
@@ -33,10 +36,11 @@ from memtrain.training import StageModule
 class TrainingConfig(SaveConfigCallback):
     """Writes `config.yaml` of what trains; what only reads a checkpoint must not replace it."""
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Write the file."""
+    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Write the file, whatever the system's encoding is."""
         if stage == "fit":
-            super().setup(trainer, pl_module, stage)
+            text = self.parser.dump(self.config, skip_none=False)
+            write_text(Path(trainer.default_root_dir, self.config_filename), text)
 
 
 class MemtrainCLI(LightningCLI):
@@ -63,6 +67,8 @@ class MemtrainCLI(LightningCLI):
     ) -> None:
         self.directory, self.events, self.callbacks = directory, events, callbacks
         self.build, self.record = build, record
+        self.checkpoint: dict[str, Any] | None = None
+        """What the checkpoint that is read records beside the weights."""
         with ExitStack() as self.held:
             super().__init__(
                 StageModule,
@@ -71,7 +77,7 @@ class MemtrainCLI(LightningCLI):
                 subclass_mode_data=True,
                 auto_configure_optimizers=False,
                 save_config_callback=TrainingConfig if record else None,
-                save_config_kwargs={"overwrite": True},
+                save_config_kwargs={"overwrite": True, "save_to_log_dir": False},
                 trainer_defaults=TRAINER_DEFAULTS,
                 parser_class=FitParser,
                 parser_kwargs={name: {"epilog": EPILOG} for name in self.subcommands()},
@@ -91,13 +97,20 @@ class MemtrainCLI(LightningCLI):
         """Parse, and refuse what would be ignored or go wrong later."""
         if isinstance(args, list):
             check_files(args)
-        self.config = parser.parse_args(args) if isinstance(args, list) else parser.parse_object(args)
+        try:
+            self.config = parser.parse_args(args) if isinstance(args, list) else parser.parse_object(args)
+        except ArgumentError:
+            explain(args if isinstance(args, list) else [])
+            raise
         if "weights_only" in self.settings:
             self.settings.weights_only = True  # no checkpoint may carry code
+        require_usable(self.settings.trainer)
+        without_enums(self.settings.trainer)
         require_linked_options(self.settings)
+        expand_paths(self.settings)
         if "ckpt_path" in self.settings:
             self.continue_next_turn()
-            require_checkpoint(self.settings, self.command, self.own_directory())
+            self.checkpoint = require_checkpoint(self.settings, self.command, self.own_directory())
 
     def continue_next_turn(self) -> None:
         """In a batch job that went back to the queue, continue what its turn before has left."""
@@ -125,11 +138,26 @@ class MemtrainCLI(LightningCLI):
         """Build data module, model and trainer."""
         if not self.build:
             return
-        super().instantiate_classes()
-        if self.settings.get("ckpt_path") == "last":
-            last = Path(self.trainer.default_root_dir, LAST_CHECKPOINT)
-            require_same_options(last, self.model, self.datamodule)
-            self.of_command(self.config_init).ckpt_path = str(last)
+        self.config_init = self.parser.instantiate_classes(self.without_source())
+        built = self.of_command(self.config_init)
+        self.datamodule, self.model = built.data, built.model
+        self.trainer = self.instantiate_trainer()
+        if self.command == "fit" and self.checkpoint is not None:
+            require_same_options(self.checkpoint, self.model, self.datamodule)
+            built.ckpt_path = str(self.own_directory() / LAST_CHECKPOINT)
+
+    def without_source(self) -> Namespace:
+        """The configuration, in which a stage that reads its own checkpoint does not read the stage's before."""
+        config = self.config.clone()
+        settings = self.of_command(config)
+        if self.checkpoint is None or settings.model.init_args.get("init_from") is None:
+            return config
+        recorded, given = self.checkpoint["hyper_parameters"], settings.model.init_args
+        # The networks' options, where they are those of the stage before.
+        taken = [name for name, value in given.items() if value is None and isinstance(recorded.get(name), Mapping)]
+        changed = {"init_from": None} | {name: recorded[name] for name in taken}
+        model = {"model": {"class_path": settings.model.class_path, "init_args": changed}}
+        return self.parser.parse_object({config.subcommand: model} if "subcommand" in config else model, config)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The trainer, with the records that every run keeps."""
@@ -144,7 +172,8 @@ class MemtrainCLI(LightningCLI):
         kept = callbacks(options, self.command, directory, self.settings.checkpoint_every, self.events is None)
         kwargs["plugins"] = [*as_list(options.plugins), AtomicCheckpointIO()]
         kwargs["logger"] = loggers(options.logger, self.command, directory, events, self.steps_before())
-        kwargs["callbacks"] = [*as_list(options.callbacks), *self.callbacks, *kept]
+        chosen = [*named_by_step(as_list(options.callbacks)), *self.callbacks]
+        kwargs["callbacks"] = [MonitoredMetrics(chosen), *chosen, *kept]
         return self.checked_trainer(**kwargs)
 
     def checked_trainer(self, **kwargs: Any) -> Trainer:
@@ -155,13 +184,15 @@ class MemtrainCLI(LightningCLI):
         """
         options = self.of_command(self.config_init).trainer
         require_srun(as_list(options.plugins))
-        require_gpu(options.accelerator)
+        require_devices(options.accelerator, options.devices)
         trainer = super().instantiate_trainer(**kwargs)
         require_processes(trainer)
         return trainer
 
     def steps_before(self) -> int:
-        """Optimizer steps of the stages that this one starts from."""
+        """Optimizer steps of the stages before."""
+        if self.checkpoint is not None:
+            return self.checkpoint["memtrain"]["counters"]["steps"] - self.checkpoint["global_step"]
         source = self.of_command(self.config_init).model.source
         return source.counters["steps"] if source else 0
 

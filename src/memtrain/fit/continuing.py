@@ -1,5 +1,6 @@
 """What a run that continues, or reads a checkpoint, must have in common with the run that has left it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ from memtrain.fit.cluster import continues_by_itself, is_next_turn, left_at_time
 from memtrain.private import added_by_lightning
 from memtrain.training import StageModule
 
+RECORDED = ("memtrain", "hyper_parameters", "datamodule_hyper_parameters", "global_step")
+"""Entries of a checkpoint that say how it was trained."""
 FREE_DATA_OPTIONS = ("batch_size", "workers", "evaluation_samples", "evaluation_batch_size")
 """Options of the data that may change when a run is continued: on another machine, with another number of processes."""
 
 
-def require_checkpoint(settings: Namespace, command: str, folder: Path) -> None:
+def require_checkpoint(settings: Namespace, command: str, folder: Path) -> dict[str, Any] | None:
     """Refuse a `ckpt_path` that is missing, unsafe, or not of this stage.
 
     Lightning merges a checkpoint's options over those of the command line; `last` is the one way in which these cannot
@@ -28,6 +31,9 @@ def require_checkpoint(settings: Namespace, command: str, folder: Path) -> None:
         command: fit, validate, test or predict.
         folder: of the run.
 
+    Returns:
+        What the checkpoint records beside the weights; None where none is read.
+
     Raises:
         ValueError: saying what to give instead.
     """
@@ -35,22 +41,22 @@ def require_checkpoint(settings: Namespace, command: str, folder: Path) -> None:
     if command != "fit":
         if path is None:
             raise ValueError(f"ckpt_path is missing, but {command} reads a checkpoint; give its file.")
-        require_class(path, path, asked)
-    elif path is None:
+        return require_class(path, path, asked)
+    if path is None:
         if not (is_next_turn() and continues_by_itself(folder)):
             refuse_trained(folder)
-    elif path != "last":
+        return None
+    if path != "last":
         raise ValueError(
             f"ckpt_path is {path}, but fit takes only last, with trainer.default_root_dir the folder of the "
             "run to continue; to start a stage from another's checkpoint, give it as model.init_from."
         )
-    elif settings.trainer.default_root_dir is None:
+    if settings.trainer.default_root_dir is None:
         raise ValueError("ckpt_path is last, but no run is named; give its folder as trainer.default_root_dir.")
-    else:
-        require_class(path, folder / LAST_CHECKPOINT, asked)
+    return require_class(path, folder / LAST_CHECKPOINT, asked)
 
 
-def require_class(option: str, file: Path | str, asked: str) -> None:
+def require_class(option: str, file: Path | str, asked: str) -> dict[str, Any]:
     """Refuse a checkpoint of another stage than the model's, and one that is missing or unsafe.
 
     Args:
@@ -58,21 +64,30 @@ def require_class(option: str, file: Path | str, asked: str) -> None:
         file: the checkpoint's.
         asked: class path of the model.
 
+    Returns:
+        What it records beside the weights.
+
     Raises:
         ValueError: naming both classes; and see `load_checkpoint`.
     """
-    trained = load_checkpoint(file)["memtrain"]["class_path"]
+    checkpoint = load_checkpoint(file)
+    trained = checkpoint["memtrain"]["class_path"]
     if trained.rpartition(".")[2] != asked.rpartition(".")[2]:
         raise ValueError(f"ckpt_path is {option}, a checkpoint of {trained}, but model is {asked}; name that one.")
+    return {name: checkpoint[name] for name in RECORDED if name in checkpoint}
 
 
-def require_same_options(file: Path, model: StageModule, data: SequenceDataModule) -> None:
+def require_same_options(checkpoint: Mapping[str, Any], model: StageModule, data: SequenceDataModule) -> None:
     """Refuse to continue a run with other options of its model or data, which would be recorded and not used.
+
+    Args:
+        checkpoint: what that of the run records.
+        model: as it has been built now.
+        data: likewise.
 
     Raises:
         ValueError: naming the first that differs.
     """
-    checkpoint = load_checkpoint(file)
     built: dict[str, tuple[Any, Any]] = {
         "model": (model.hparams, checkpoint["hyper_parameters"]),
         "data": (data.hparams, checkpoint["datamodule_hyper_parameters"]),

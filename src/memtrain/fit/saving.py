@@ -11,17 +11,33 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from memtrain.files import LAST_CHECKPOINT
+from memtrain.fit.plain import require_plain, require_readable
 from memtrain.fit.table import MetricsTable
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes a checkpoint beside its place and renames it, so that a killed run never leaves half a file."""
+    """Writes a checkpoint beside its place and renames it, so that a killed run never leaves half a file.
+
+    What could not be read again takes no other's place.
+    """
+
+    def __init__(self) -> None:
+        self.read = False
+        """Whether a checkpoint has been read back."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Write `checkpoint` to `path`."""
+        """Write `checkpoint` to `path`, and read the first one back.
+
+        Raises:
+            ValueError: naming the part that is neither a tensor nor a plain value.
+        """
+        require_plain(checkpoint)
         path = Path(path)
         unfinished = path.with_name(f"unfinished-{os.getpid()}")
         super().save_checkpoint(checkpoint, unfinished, storage_options)
+        if not self.read:
+            require_readable(unfinished)
+            self.read = True
         unfinished.replace(path)
 
 
@@ -42,9 +58,18 @@ class LastCheckpoint(Checkpoint):
         """Decide where the file will be; a folder named by the time is another in each process."""
         self.path = trainer.strategy.broadcast(Path(trainer.default_root_dir, LAST_CHECKPOINT))
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Try a checkpoint out before the first step, rather than lose what has been trained."""
+        assert self.path is not None  # since setup
+        trial = self.path.with_name("trial.ckpt")
+        trainer.save_checkpoint(trial, weights_only=False)
+        if trainer.is_global_zero:
+            trial.unlink()
+
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any) -> None:
         """The validation of a step comes first: a run that continues from between the two would leave it out."""
-        if trainer.global_step % self.every == 0 and not validates_now(trainer):
+        ends = stops_early(trainer) or trainer.global_step == trainer.max_steps
+        if (ends or trainer.global_step % self.every == 0) and not validates_now(trainer):
             self.save(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -52,7 +77,11 @@ class LastCheckpoint(Checkpoint):
         self.save(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """The trained state is what is evaluated, whatever step training ended at."""
+        """Save the trained state, whatever step training ended at.
+
+        A step that was known to be the last has been saved already: since then, callbacks may have replaced the weights
+        by averages.
+        """
         if self.saved != trainer.global_step:
             self.save(trainer)
 
@@ -74,7 +103,7 @@ class LastCheckpoint(Checkpoint):
         if trainer.sanity_checking or trainer.state.fn != TrainerFn.FITTING:
             return
         assert self.path is not None  # since setup
-        trainer.save_checkpoint(self.path)
+        trainer.save_checkpoint(self.path, weights_only=False)  # the whole state, not the weights alone
         self.saved = trainer.global_step
         for logger in trainer.loggers:
             if isinstance(logger, MetricsTable):
@@ -89,5 +118,9 @@ def validates_now(trainer: Trainer) -> bool:
     """
     if not trainer.enable_validation:
         return False
-    stops = trainer.should_stop and trainer.global_step >= (trainer.min_steps or 0)
-    return stops or trainer.global_step % trainer.val_check_interval == 0
+    return stops_early(trainer) or trainer.global_step % trainer.val_check_interval == 0
+
+
+def stops_early(trainer: Trainer) -> bool:
+    """Whether a callback has asked for an end, as EarlyStopping does, and enough steps are done."""
+    return trainer.should_stop and trainer.global_step >= (trainer.min_steps or 0)

@@ -56,12 +56,23 @@ class MetricsTable(Logger):
         """Nothing: `config.yaml` and the checkpoint have them."""
 
     def continue_from(self, step: int) -> None:
-        """Take over the rows that an earlier part of this run has logged before optimizer step `step`."""
+        """Take over the rows that an earlier part of this run has logged before optimizer step `step`.
+
+        Raises:
+            ValueError: if the file has been changed, as by a spreadsheet, into something else.
+        """
         self.rows = []
         if step > 0 and self.path.exists():
-            with self.path.open(newline="", encoding="utf-8") as file:
-                self.rows = [row | {"step": int(row["step"])} for row in csv.DictReader(file)]
-            self.rows = [row for row in self.rows if row["step"] < step]
+            try:
+                # A spreadsheet may have put a byte order mark in front.
+                with self.path.open(newline="", encoding="utf-8-sig") as file:
+                    read = [(int(row["step"]), row) for row in csv.DictReader(file)]
+            except (ValueError, KeyError, csv.Error) as error:
+                raise ValueError(
+                    f"{self.path} is not as the run has written it, a CSV file with a column step of whole numbers; "
+                    "bring it back, or remove it to go on without its rows."
+                ) from error
+            self.rows = [row | {"step": number} for number, row in read if number < step]
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:

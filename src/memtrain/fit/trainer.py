@@ -7,11 +7,13 @@ from typing import Any
 from jsonargparse import Namespace
 from lightning.pytorch import Callback
 from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
+from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
 
 from memtrain.callbacks import Axes, DriftCurve, Hyperparameters, MemoryGeometry, Samples
 from memtrain.fit.costs import CostRecord
 from memtrain.fit.predictions import PredictionTable
+from memtrain.fit.progress_bar import StepBar
 from memtrain.fit.saving import LastCheckpoint
 from memtrain.fit.table import MetricsTable
 from memtrain.fit.timeline import Timeline
@@ -24,15 +26,25 @@ def has_gpu(accelerator: str = "gpu") -> bool:
     return any(gpu.is_available() for gpu in GPUS[accelerator])
 
 
-def require_gpu(accelerator: Any) -> None:
-    """Refuse an accelerator that is not there.
+def require_devices(accelerator: Any, devices: Any) -> None:
+    """Refuse devices that are not there.
+
+    Args:
+        accelerator: trainer.accelerator.
+        devices: trainer.devices.
 
     Raises:
-        ValueError: naming it.
+        ValueError: naming the option.
     """
     if accelerator in GPUS and not has_gpu(accelerator):
         raise ValueError(
             f"trainer.accelerator is {accelerator}, but this machine, or this torch, has none; set it to cpu."
+        )
+    on_cpu = accelerator == "cpu" or (accelerator == "auto" and not has_gpu())
+    if on_cpu and devices != "auto" and not (str(devices).isdigit() and int(devices) > 0):
+        raise ValueError(
+            f"trainer.devices is {devices}, but on a CPU it is the number of processes; set it to 1, or more with "
+            "trainer.strategy ddp."
         )
 
 
@@ -66,16 +78,26 @@ def callbacks(options: Namespace, command: str, directory: Path, every: int, alo
         every: optimizer steps between two checkpoints.
         alone: the run's events are its own, and not those of several stages.
     """
+    drawn = any(isinstance(callback, ProgressBar) for callback in as_list(options.callbacks))
+    bar: list[Callback] = [] if drawn or options.enable_progress_bar is False else [StepBar()]
     if command == "predict":
-        return [PredictionTable(directory)]
+        return [*bar, PredictionTable(directory)]
     if command in ("validate", "test"):
-        return []
-    kept: list[Callback] = [CostRecord(), Axes(), DriftCurve(), Samples(), MemoryGeometry()]
+        return bar
+    kept: list[Callback] = [*bar, CostRecord(), Axes(), DriftCurve(), Samples(), MemoryGeometry()]
     if alone:
         kept.append(Hyperparameters())  # else they are those of all stages, and not known here
     if options.enable_checkpointing is not False and not options.fast_dev_run:
         kept.append(LastCheckpoint(every))
     return kept
+
+
+def named_by_step(chosen: list[Callback]) -> list[Callback]:
+    """Give checkpoints that are given no name one without epochs: `step=200.ckpt`."""
+    for callback in chosen:
+        if isinstance(callback, ModelCheckpoint) and callback.filename is None:
+            callback.filename = "{step}"
+    return chosen
 
 
 def as_list(chosen: Any) -> list[Any]:

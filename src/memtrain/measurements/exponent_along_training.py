@@ -17,7 +17,7 @@ from memtrain.data import Retrieval
 from memtrain.measurements.solving import describe, fallbacks_unwarned, mean
 from memtrain.networks import RNN, NetworkOptions
 from memtrain.networks.cells import GRUCell
-from memtrain.style import COLOURS, GREY, STYLE
+from memtrain.style import COLORS, GREY, STYLE
 from memtrain.training import BPTTModule, DMTModule, MemoryModule, SMTModule
 from memtrain.training.evaluation import predict_with_memories
 from memtrain.trajectory import Newton, Windows
@@ -165,7 +165,7 @@ def read(rnn: RNN, batch: SequenceBatch) -> dict[str, float | None]:
 
 def draw(rows: pd.DataFrame) -> Figure:
     """Accuracy, exponent and iterations against steps: a line for each method and seed."""
-    colors = dict(zip(rows["method"].unique(), COLOURS, strict=False))
+    colors = dict(zip(rows["method"].unique(), COLORS, strict=False))
     labels = {
         "accuracy": "accuracy of the rollout",
         "exponent": "largest Lyapunov exponent (nats a step)",

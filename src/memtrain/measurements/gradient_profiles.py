@@ -13,7 +13,7 @@ from memtrain.batch import SequenceBatch
 from memtrain.data import Retrieval
 from memtrain.metrics import GradientProfile, rnn_gradient_profile, teacher_gradient_profile
 from memtrain.networks import RNN, Interface, NetworkOptions, Teacher
-from memtrain.style import COLOURS, GREY, STYLE
+from memtrain.style import COLORS, GREY, STYLE
 
 Route = Literal["rnn", "teacher"]
 LINES: dict[Route, str] = {"rnn": "-", "teacher": "--"}
@@ -77,7 +77,7 @@ def draw(rows: pd.DataFrame) -> Figure:
     0 in float32 are left out.
     """
     longest = rows[rows["length"] == rows["length"].max()]
-    colors = dict(zip(rows["network"].unique(), COLOURS, strict=False))
+    colors = dict(zip(rows["network"].unique(), COLORS, strict=False))
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(9.2, 4), layout="constrained")
         for axes, (column, label) in zip(figure.subplots(1, 2, sharey=True), PANELS.items(), strict=True):

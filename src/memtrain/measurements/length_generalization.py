@@ -11,15 +11,15 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from memtrain.compare.rows import read_results
+from memtrain.compare.results import read_results
 from memtrain.data import SequenceDataModule
 from memtrain.files import LAST_CHECKPOINT
 from memtrain.style import GREY, STYLE, Look, looks_of
 from memtrain.training import StageModule
 from memtrain.training.loading import load_datamodule, load_module
 
-TEACHER = ":teacher"
-"""The end of a method's name in the rows of its teacher."""
+READINGS = {"rollout": "rnn", "teacher": "teacher"}
+"""Readings by the names of their metrics."""
 
 
 @dataclass
@@ -52,9 +52,9 @@ def length_generalization(
         batch_size: sequences read at once. It decides how much room reading takes, and changes no result.
 
     Returns:
-        A row for each experiment, method, seed and length. `accuracy` is that of the rolled-out RNN over all valid
-        targets, in [0, 1]; `chance` that of guessing; `trained` the training length. A teacher in the last stage has
-        rows of its own, `METHOD:teacher`.
+        A row for each experiment, method, reading, seed and length: the accuracy over all valid targets, in [0, 1], and
+        that of guessing, `chance`; the training length is `trained`. The reading `rnn` is of the rolled-out RNN. Where
+        the last stage holds a teacher there is a reading `teacher` too.
 
     Raises:
         FileNotFoundError: where a run or its checkpoint is missing.
@@ -75,9 +75,9 @@ def length_generalization(
         for factor in factors:
             data = lengthened(known, factor, samples, batch_size)
             accuracies = read(module, data)
-            for kind, name in (("rollout", method), ("teacher", f"{method}{TEACHER}")):
+            for kind, reading in READINGS.items():
                 if kind in accuracies:
-                    row = {"experiment": experiment, "method": name, "seed": seed}
+                    row = {"experiment": experiment, "method": method, "reading": reading, "seed": seed}
                     row |= {"trained": known.difficulty, "length": data.difficulty, "accuracy": accuracies[kind]}
                     rows.append(row | {"chance": data.reference_lines().get("chance")})
     return rows, draw(pd.DataFrame(rows))
@@ -90,17 +90,17 @@ def find_checkpoint(folder: Path, method: str, trained: float, seed: int, comman
         FileNotFoundError: where the run or its checkpoint is missing, naming the command that fills the folder.
     """
     try:
-        results = read_results([folder])
+        found = read_results([folder])
     except FileNotFoundError:
-        results = []
-    for result in results:
-        place = result["method"], result["difficulty"], result["seed"], result["stage"]
-        if place == (method, trained, seed, result["stages"][-1]):
-            checkpoint = result["folder"] / LAST_CHECKPOINT
+        found = []
+    for stage in found:
+        result = stage.result
+        if result.is_last and (result.method, result.difficulty, result.seed) == (method, trained, seed):
+            checkpoint = stage.folder / LAST_CHECKPOINT
             if not checkpoint.is_file():
-                run = result["folder"].parent  # must go: a run with a result is not trained again
+                run = stage.folder.parent  # must go: a run with a result is not trained again
                 raise FileNotFoundError(f"{checkpoint} is missing; remove {run} and run it again: {command}")
-            return result["experiment"], checkpoint
+            return result.experiment, checkpoint
     raise FileNotFoundError(
         f"{folder} has no finished run of {method} at {trained:g} with seed {seed}; run the experiment first: {command}"
     )
@@ -134,15 +134,14 @@ def read(module: StageModule, data: SequenceDataModule) -> dict[str, float]:
         evaluation.update(module.predictions(batch))
     metrics = evaluation.compute()
     evaluation.reset()
-    accuracies = {kind: metrics.get(f"{kind}/accuracy") for kind in ("rollout", "teacher")}
+    accuracies = {kind: metrics.get(f"{kind}/accuracy") for kind in READINGS}
     return {kind: accuracy.item() for kind, accuracy in accuracies.items() if accuracy is not None}
 
 
 def draw(rows: pd.DataFrame) -> Figure:
     """Accuracy against length, a panel an experiment: every seed as a point, the mean of a method as a line."""
     rows = rows.astype({"experiment": str, "method": str})
-    students = rows["method"].str.removesuffix(TEACHER).unique()
-    looks = looks_of(students)
+    looks = looks_of(rows["method"].unique())
     experiments = rows["experiment"].unique()
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(4.6 * len(experiments), 3.8), layout="constrained")
@@ -158,14 +157,14 @@ def draw(rows: pd.DataFrame) -> Figure:
 def draw_experiment(axes: Axes, rows: pd.DataFrame, looks: dict[str, Look]) -> None:
     """One panel."""
     factors = rows["length"] / rows["trained"]
-    for method, own in rows.groupby("method", sort=False):
-        student = str(method).removesuffix(TEACHER)
-        look = looks[student]
-        marker: dict[str, Any] = {"color": look.colour, "markersize": 4, "clip_on": False}
-        marker |= {} if method == student else {"markerfacecolor": "none"}
+    for (method, reading), own in rows.groupby(["method", "reading"], sort=False):
+        look, helps = looks[str(method)], reading == "teacher"
+        marker: dict[str, Any] = {"color": look.color, "markersize": 4, "clip_on": False}
+        marker |= {"markerfacecolor": "none"} if helps else {}
         axes.plot(factors[own.index], own["accuracy"], "o", **marker)
         means = own["accuracy"].groupby(factors[own.index]).mean()
-        axes.plot(means.index, means, look.line if method == student else "--", color=look.colour, label=str(method))
+        label = f"{method}, {reading}" if helps else str(method)
+        axes.plot(means.index, means, "--" if helps else look.line, color=look.color, label=label)
     for chance in rows["chance"].dropna().unique():
         axes.axhline(chance, color=GREY, linestyle=":", linewidth=1, label="chance")
     ticks = sorted(factors.unique())

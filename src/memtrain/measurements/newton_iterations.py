@@ -20,7 +20,7 @@ from memtrain.measurements.solving import describe, fallbacks_unwarned, mean
 from memtrain.networks.cells import Cell, GRUCell, ParaGRUCell, ParaLSTMCell
 from memtrain.networks.memory import normalize_memory
 from memtrain.scan import preceding
-from memtrain.style import COLOURS, GREY, STYLE
+from memtrain.style import COLORS, GREY, STYLE
 from memtrain.trajectory import Newton, Recurrence, rollout
 from memtrain.trajectory.exponent import largest_exponent
 
@@ -135,7 +135,7 @@ def timed(call: Callable[[], T]) -> tuple[T, float]:
 
 def draw(rows: pd.DataFrame) -> Figure:
     """Iterations against length and against exponent, fallback against exponent, and seconds against length."""
-    colors = dict(zip(rows["cell"].unique(), COLOURS, strict=False))
+    colors = dict(zip(rows["cell"].unique(), COLORS, strict=False))
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(9.2, 7.2), layout="constrained")
         by_length, by_exponent, fallback, cost = figure.subplots(2, 2).flat

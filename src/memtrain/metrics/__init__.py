@@ -3,7 +3,6 @@
 from memtrain.metrics.drift import Drift, drift_curve
 from memtrain.metrics.flops import rollout_flops, smt_flops, teacher_flops
 from memtrain.metrics.gradient_profile import GradientProfile, rnn_gradient_profile, teacher_gradient_profile
-from memtrain.metrics.lyapunov import largest_lyapunov_exponent
 from memtrain.metrics.prediction import Prediction
 from memtrain.metrics.rank import effective_rank
 
@@ -13,7 +12,6 @@ __all__ = [
     "Prediction",
     "drift_curve",
     "effective_rank",
-    "largest_lyapunov_exponent",
     "rnn_gradient_profile",
     "rollout_flops",
     "smt_flops",

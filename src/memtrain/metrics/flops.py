@@ -5,7 +5,7 @@ forward pass. Each link of the chain counts whole, matrix products and all: dept
 """
 
 from memtrain.networks import RNN, Teacher
-from memtrain.networks.flops import cell_flops, decoder_flops, encoder_flops, input_flops, readout_flops
+from memtrain.networks.flops import input_flops, readout_flops, update_flops
 from memtrain.trajectory.solution import Trajectory
 
 
@@ -17,7 +17,8 @@ def teacher_flops(teacher: Teacher, length: int, future_length: int | None = Non
         length: T.
         future_length: Tf; None: to the end of the sequence.
     """
-    return 3 * (encoder_flops(teacher, length) + decoder_flops(teacher, length, future_length))
+    future = min(length, future_length or length)
+    return 3 * (teacher.encoder.sequential_flops(length) + teacher.decoder.sequential_flops(future))
 
 
 def smt_flops(
@@ -32,10 +33,11 @@ def smt_flops(
         future_length: Tf; None: to the end of the sequence.
         frozen_teacher: f is trained alone and the encoder runs forward only: `encoder + 3 * update`.
     """
-    update = input_flops(rnn) + cell_flops(rnn)
+    update = input_flops(rnn.cell) + update_flops(rnn.cell)
+    encoder, future = teacher.encoder.sequential_flops(length), min(length, future_length or length)
     if frozen_teacher:
-        return encoder_flops(teacher, length) + 3 * update
-    return 3 * (encoder_flops(teacher, length) + max(decoder_flops(teacher, length, future_length), update))
+        return encoder + 3 * update
+    return 3 * (encoder + max(teacher.decoder.sequential_flops(future), update))
 
 
 def rollout_flops(teacher: Teacher | None, rnn: RNN, length: int, trajectory: Trajectory) -> int:
@@ -47,6 +49,6 @@ def rollout_flops(teacher: Teacher | None, rnn: RNN, length: int, trajectory: Tr
         length: T, which the encoder sees.
         trajectory: the rollout, which knows its updates forward and backward.
     """
-    encoder = 0 if teacher is None else encoder_flops(teacher, length)
-    ends = input_flops(rnn) + readout_flops(rnn.readout, rnn.cell.memory_tokens)
-    return encoder + trajectory.sequential_flops(cell_flops(rnn)) + 3 * ends
+    encoder = 0 if teacher is None else teacher.encoder.sequential_flops(length)
+    ends = input_flops(rnn.cell) + readout_flops(rnn.readout, rnn.cell.memory_tokens)
+    return encoder + trajectory.sequential_flops(update_flops(rnn.cell)) + 3 * ends

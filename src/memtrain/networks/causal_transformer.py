@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor, nn
 
+from memtrain.limits import require_at_least
 from memtrain.networks.flops import product_flops
 from memtrain.networks.interface import Interface
 from memtrain.networks.sequence_model import Stream
 from memtrain.networks.transformer import Transformer
-from memtrain.options import require_at_least
 
 
 class CausalTransformer(nn.Module):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from memtrain.options import require_at_least
+from memtrain.limits import require_at_least
 
 
 class InputEncoder(nn.Module, ABC):

@@ -4,15 +4,10 @@ Operations that are independent over batch, timestep or token count once. Each l
 products and all: depth times the work of a link.
 """
 
-from typing import TYPE_CHECKING
-
 from torch import nn
 
+from memtrain.networks.cells.base import Cell
 from memtrain.networks.transformer import Transformer
-
-if TYPE_CHECKING:
-    from memtrain.networks.rnn import RNN
-    from memtrain.networks.teacher import Teacher
 
 
 def product_flops(module: nn.Module) -> int:
@@ -38,27 +33,14 @@ def forward_flops(module: nn.Module, keys: int = 1) -> int:
     return own + sum(forward_flops(child, keys) for child in module.children())
 
 
-def encoder_flops(teacher: "Teacher", length: int) -> int:
-    """`L_enc q(S)` with S the context, at most `context_length` tokens, and its K registers."""
-    options = teacher.encoder.options
-    context = min(length, options.context_length or length)
-    return forward_flops(teacher.encoder.transformer, context + options.memory_tokens)
-
-
-def decoder_flops(teacher: "Teacher", length: int, future_length: int | None) -> int:
-    """`L_dec q(K + Tf)`; a `future_length` of None is T, the longest there is."""
-    future = min(length, future_length or length)
-    return forward_flops(teacher.decoder.transformer, teacher.decoder.memory_tokens + future)
-
-
-def input_flops(rnn: "RNN") -> int:
+def input_flops(cell: Cell) -> int:
     """What a cell makes of its inputs alone: independent over timesteps, so that it counts once a rollout."""
-    return 2 * sum(p.numel() for p in rnn.cell.input_parameters())
+    return 2 * sum(p.numel() for p in cell.input_parameters())
 
 
-def cell_flops(rnn: "RNN") -> int:
+def update_flops(cell: Cell) -> int:
     """One update: `L_cell q(K + 1)`, or `forward_flops` of a cell without Transformers, but for `input_flops`."""
-    return forward_flops(rnn.cell, rnn.cell.memory_tokens + 1) - input_flops(rnn)
+    return forward_flops(cell, cell.memory_tokens + 1) - input_flops(cell)
 
 
 def readout_flops(readout: nn.Module, memory_tokens: int) -> int:

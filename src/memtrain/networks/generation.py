@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
+from memtrain.limits import require_at_least
 from memtrain.networks.sequence_model import StreamingModel
-from memtrain.options import require_at_least
 
 
 def generate_tokens(

@@ -10,8 +10,8 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from memtrain.limits import require_at_least
 from memtrain.objectives.losses import cross_entropy
-from memtrain.options import require_at_least
 
 
 class OutputHead(nn.Module, ABC):

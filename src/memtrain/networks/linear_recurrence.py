@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from memtrain.limits import require_at_least
 from memtrain.networks.cells.structured import spread_timescales
 from memtrain.networks.flops import product_flops
 from memtrain.networks.interface import Interface
 from memtrain.networks.memory import EPSILON
 from memtrain.networks.sequence_model import Stream
-from memtrain.options import require_at_least
 from memtrain.scan import Backend, linear_recurrence, scan_flops
 
 BACKEND: Backend = "chunked"

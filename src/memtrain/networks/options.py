@@ -1,14 +1,13 @@
 """NetworkOptions: every size and switch of the networks, in one place, shared by all stages."""
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from functools import partial
 from typing import Any, Literal
 
+from memtrain.limits import require_at_least
 from memtrain.networks.cells import Cell, TransformerCell
+from memtrain.networks.factories import plain_factory, primitive_factory
 from memtrain.networks.memory import MemoryNormalization
-from memtrain.options import require_at_least
 
 CellFactory = Callable[[int, int, MemoryNormalization], Cell]
 """Makes a cell when called with (width, memory_tokens, memory_normalization)."""
@@ -71,59 +70,11 @@ class NetworkOptions:
         if self.context_length is not None:
             require_at_least("network.context_length", self.context_length, 1, example="64, or null for everything")
         require_at_least("network.short_convolution", self.short_convolution, 0, example="2 taps, or 0 for none")
+        object.__setattr__(self, "cell", plain_factory("network.cell", self.cell, Cell))
 
     def to_primitive(self) -> dict[str, Any]:
         """These options as YAML primitives, with the cell as `class_path` and `init_args`."""
         return {
-            f.name: primitive_factory("network.cell", self.cell, Cell, 3) if f.name == "cell" else getattr(self, f.name)
+            f.name: primitive_factory(self.cell, given=3) if f.name == "cell" else getattr(self, f.name)
             for f in fields(self)
         }
-
-
-def primitive_factory(option: str, factory: Callable[..., Any], base: type, given: int) -> dict[str, Any]:
-    """A factory of networks as `class_path` and `init_args`, defaults written out.
-
-    Args:
-        option: its whole name.
-        factory: a subclass of `base`, or a `functools.partial` of one with keyword arguments (as jsonargparse makes).
-        base: class of what it makes.
-        given: number of arguments that are not in `init_args`, because the caller gives them.
-
-    Raises:
-        ValueError: for anything else, which no checkpoint could record.
-    """
-    arguments: dict[str, Any] = {}
-    candidates: list[Any] = [factory]
-    if isinstance(factory, partial):
-        arguments, candidates = dict(factory.keywords), [factory.func, *factory.args]
-    for candidate in candidates:
-        if isinstance(candidate, type) and issubclass(candidate, base):
-            parameters = list(inspect.signature(candidate).parameters.values())[given:]
-            defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
-            for name, value in (defaults | arguments).items():
-                require_primitive(f"{candidate.__name__}.{name}", value)
-            path = f"{candidate.__module__}.{candidate.__qualname__}"
-            return {"class_path": path, "init_args": defaults | arguments}
-    package = base.__module__.rpartition(".")[0]  # where a user imports it from
-    raise ValueError(
-        f"{option} is {factory!r}, but must be a subclass of {package}.{base.__qualname__} or a "
-        "functools.partial of one with keyword arguments, so that checkpoints can record it."
-    )
-
-
-def require_primitive(option: str, value: Any) -> None:
-    """Refuse an option of a network that no checkpoint can record, as checkpoints hold no objects.
-
-    Raises:
-        ValueError: if it is neither None, a number, a string nor a list or dictionary of such.
-    """
-    if isinstance(value, dict):
-        value = [*value, *value.values()]
-    if isinstance(value, (list, tuple)):
-        for entry in value:
-            require_primitive(option, entry)
-    elif type(value) not in (type(None), bool, int, float, str):
-        raise ValueError(
-            f"{option} is {value!r}, which no checkpoint can record; make the option a number or a string, and look "
-            "up by it what the cell needs."
-        )

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from memtrain.networks.cells.base import Cell, refuse_taken_names
 from memtrain.networks.cells.jacobian import Update
-from memtrain.networks.flops import cell_flops, input_flops, readout_flops
+from memtrain.networks.flops import input_flops, readout_flops, update_flops
 from memtrain.networks.heads import OutputDescription, OutputHead
 from memtrain.networks.interface import Interface
 from memtrain.networks.memory import InitialMemory, MemorySpec
@@ -102,7 +102,8 @@ class RNN(nn.Module):
 
     def sequential_flops(self, length: int) -> int:
         """See `SequenceModel.sequential_flops`: all inputs at once, T updates, the readout."""
-        return input_flops(self) + length * cell_flops(self) + readout_flops(self.readout, self.cell.memory_tokens)
+        updates = input_flops(self.cell) + length * update_flops(self.cell)
+        return updates + readout_flops(self.readout, self.cell.memory_tokens)
 
     @torch.no_grad()
     def stream(self, inputs: Tensor, memory: Tensor | None = None) -> tuple[Tensor, Tensor]:

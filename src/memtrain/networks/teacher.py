@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from memtrain.networks.flops import encoder_flops, readout_flops
+from memtrain.networks.flops import forward_flops
 from memtrain.networks.heads import OutputDescription, OutputHead
 from memtrain.networks.interface import Interface
 from memtrain.networks.memory import normalize_memory
@@ -83,6 +83,11 @@ class Encoder(nn.Module):
             memories = [self._bidirectional(embeddings, group) for group in groups]
         together = memories[0] if len(groups) == 1 else torch.cat(memories, dim=1)
         return normalize_memory(together, self.options.memory_normalization)
+
+    def sequential_flops(self, length: int) -> int:
+        """`L_enc q(S)` with S the context, at most `context_length` of `length` tokens, and its K registers."""
+        context = min(length, self.options.context_length or length)
+        return forward_flops(self.transformer, context + self.options.memory_tokens)
 
     def _remember(self, embeddings: Tensor) -> KeysValues:
         """Keys and values of the tokens, which see neither later tokens nor registers: the same for all timesteps."""
@@ -184,6 +189,10 @@ class Decoder(nn.Module):
         outputs: Outputs = slice(k - 1, None) if wanted is None else wanted + (k - 1)
         return self.head(self.transformer(tokens, positions, mask, causal=mask is None, outputs=outputs))
 
+    def sequential_flops(self, future: int) -> int:
+        """`L_dec q(K + F)` with F future inputs."""
+        return forward_flops(self.transformer, self.memory_tokens + future)
+
     def prepared(self) -> Callable[[Tensor], Tensor]:
         """The readout g for many calls with the same weights, `[B, K, D]` to `[B, 1, P]`."""
         positions = torch.arange(self.memory_tokens, device=next(self.head.parameters()).device)
@@ -246,4 +255,4 @@ class Teacher(nn.Module):
 
     def sequential_flops(self, length: int) -> int:
         """See `SequenceModel.sequential_flops`: `L_enc q(S) + L_dec q(K)`."""
-        return encoder_flops(self, length) + readout_flops(self.decoder, self.decoder.memory_tokens)
+        return self.encoder.sequential_flops(length) + self.decoder.sequential_flops(0)

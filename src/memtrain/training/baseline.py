@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from torch import nn
 
 from memtrain.networks import Interface, LinearRecurrence, SequenceModel
-from memtrain.networks.options import primitive_factory
+from memtrain.networks.factories import plain_factory, primitive_factory
 from memtrain.objectives import bearing_timesteps
 from memtrain.training.module import StageModule
 from memtrain.training.step import Outcome, Step
@@ -34,8 +34,9 @@ class BaselineModule(StageModule):
         super().__init__(**kwargs)
         if model is None:
             model = self.source.options("model", ModelFactory) if self.source else LinearRecurrence
-        self.hparams["model"] = primitive_factory("model.model", model, nn.Module, 1)
-        self.model = model(self.interface)
+        factory = plain_factory("model.model", model, nn.Module)
+        self.hparams["model"] = primitive_factory(factory, given=1)
+        self.model = factory(self.interface)
         if not isinstance(self.model, SequenceModel):
             raise ValueError(
                 f"model.model is {type(self.model).__name__}, which is no memtrain.networks.SequenceModel; give it "

@@ -13,8 +13,8 @@ from memtrain.checkpoints import Source, load_source
 from memtrain.costs import Counters
 from memtrain.divergence import Finding, may_overflow, require_finite
 from memtrain.handover import record, require_source, take_over
+from memtrain.limits import require_at_least
 from memtrain.networks import Interface
-from memtrain.options import require_at_least
 from memtrain.training import optimization
 from memtrain.training.evaluated import EvaluatedModule
 from memtrain.training.ranks import over_ranks, own_gradients, valid_targets
@@ -68,7 +68,7 @@ class StageModule(EvaluatedModule):
         self.source: Source | None = load_source(init_from) if init_from else None
         self.seed, self.learning_rate, self.weight_decay, self.betas = seed, learning_rate, weight_decay, betas
         self.warmup_steps, self.schedule, self.clip, self.micro_batches = warmup_steps, schedule, clip, micro_batches
-        self.counters = Counters()
+        self.counters = Counters.zero()
         self.provenance: list[dict[str, Any]] = []
 
     @property
@@ -141,7 +141,8 @@ class StageModule(EvaluatedModule):
         """
         starts = self.trainer.ckpt_path is None and not self.provenance
         if starts and self.source is not None:
-            take_over(self, self.source)
+            self.source.compare(self.interface, self.structure, self.hparams[self.structure])
+            self.counters, self.provenance = take_over(self.source, self.networks, self.requires())
         elif starts and stage == "fit":
             require_source(self.stage, self.requires())
         if self.source is not None:
@@ -149,7 +150,8 @@ class StageModule(EvaluatedModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Record stage, counters and provenance beside the weights."""
-        checkpoint["memtrain"] = record(self, getattr(self.trainer, "datamodule", None))
+        data = getattr(self.trainer, "datamodule", None)
+        checkpoint["memtrain"] = record(self.stage, self.counters, self.provenance, self, data)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take the counters and the provenance of a run that is being continued."""

@@ -5,10 +5,10 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
+from memtrain.limits import require_at_least
 from memtrain.metrics.flops import teacher_flops
 from memtrain.networks import Teacher
 from memtrain.objectives import count_futures, futures, sample_timesteps, uniformity
-from memtrain.options import require_at_least
 from memtrain.training.memory import MemoryModule
 from memtrain.training.step import Outcome, Step
 

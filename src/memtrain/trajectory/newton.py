@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from memtrain.limits import require_at_least, require_between
 from memtrain.networks.cells import Cell
-from memtrain.options import require_at_least, require_between
 from memtrain.scan import Backend
 from memtrain.trajectory.adjoint import attach_gradient
 from memtrain.trajectory.checks import require_jacobian

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from memtrain.limits import require_at_least
 from memtrain.networks.cells import Cell
-from memtrain.options import require_at_least
 from memtrain.scan import preceding
 from memtrain.trajectory.solution import Trajectory
 from memtrain.trajectory.solver import Solver

@@ -6,9 +6,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from memtrain.limits import require_at_least
 from memtrain.networks.cells import Cell
 from memtrain.networks.rollout import rollout
-from memtrain.options import require_at_least
 from memtrain.trajectory.adjoint import scan_adjoint
 from memtrain.trajectory.checks import require_jacobian
 from memtrain.trajectory.solution import Trajectory

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from memtrain.limits import require_at_least
 from memtrain.objectives.sampling import sample_starts
-from memtrain.options import require_at_least
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from torch import Tensor
 from memtrain.batch import IGNORE_INDEX, SequenceBatch
 from memtrain.data.blocks import Rows
 from memtrain.data.probes.base import ProbeDataModule
-from memtrain.options import require_at_least
+from memtrain.limits import require_at_least
 
 
 def key_value_recall(generator: np.random.Generator, samples: int, *, pairs: int, keys: int, values: int) -> Rows:

@@ -13,7 +13,7 @@ from torch import Tensor
 from memtrain.batch import IGNORE_INDEX, SequenceBatch
 from memtrain.data.blocks import Rows
 from memtrain.data.probes.base import ProbeDataModule
-from memtrain.options import require_at_least
+from memtrain.limits import require_at_least
 
 
 def modular_arithmetic(generator: np.random.Generator, samples: int, *, modulus: int, pairs: int) -> Rows:

@@ -10,7 +10,7 @@ from torch import Tensor
 from memtrain.batch import SequenceBatch
 from memtrain.data.blocks import Rows
 from memtrain.data.probes.base import ProbeDataModule
-from memtrain.options import require_at_least
+from memtrain.limits import require_at_least
 
 
 def parity(generator: np.random.Generator, samples: int, *, length: int) -> Rows:

@@ -5,8 +5,8 @@ from abc import abstractmethod
 import torch
 from torch import Tensor, nn
 
+from memtrain.limits import require_at_least
 from memtrain.networks.cells.base import Cell
-from memtrain.options import require_at_least
 
 
 class StructuredCell(Cell):

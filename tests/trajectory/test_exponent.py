@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from memtrain.metrics import largest_lyapunov_exponent
 from memtrain.networks.cells import Cell
+from memtrain.trajectory.exponent import largest_lyapunov_exponent
 
 
 class LinearCell(Cell):
