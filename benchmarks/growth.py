@@ -42,7 +42,7 @@ METHODS: dict[str, Callable[..., MemoryModule]] = {
     "bptt": lambda **options: BPTTModule(**options),
 }
 """SMT at 16 timesteps of the whole sequence; DMT detached, on a rollout over the whole sequence, every 4th step
-labelled; BPTT through the whole sequence."""
+labeled; BPTT through the whole sequence."""
 STREAMING_TOLERANCE = 0.05
 """Largest relative difference of the time for a token, late in a stream and early in it."""
 STEP_SECONDS = 2.0

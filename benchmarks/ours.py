@@ -54,7 +54,7 @@ class AuthorsSMT(FixedTimestepSMT):
 class AuthorsDMT(DMTModule):
     """DMT on one rollout a sequence, which starts at the teacher's memory of the first `context` tokens.
 
-    As in the authors' code every memory of the rollout is read out, not only the labelled ones.
+    As in the authors' code every memory of the rollout is read out, not only the labeled ones.
     """
 
     def __init__(self, context: int, **options: Any) -> None:
@@ -62,7 +62,7 @@ class AuthorsDMT(DMTModule):
         self.context = context
 
     def losses(self, step: Step) -> Outcome:
-        """Imitation at the labelled steps, cross-entropy at every step."""
+        """Imitation at the labeled steps, cross-entropy at every step."""
         inputs, targets, mask, _ = step.batch
         labels = self.windows.labels(step.length - self.context)
         taught, *_ = self.teacher_memories(inputs, torch.cat([torch.tensor([-1]), labels]) + self.context)
@@ -71,7 +71,7 @@ class AuthorsDMT(DMTModule):
         if isinstance(self.trajectory, Detached):
             with torch.no_grad():
                 path = rollout(self.rnn.cell, start, embeddings)
-            # No sweep: the labelled transitions of that path once more, in one batch, with gradient.
+            # No sweep: the labeled transitions of that path once more, in one batch, with gradient.
             states = Detached(Picard(sweeps=0)).solve(self.rnn.cell, start, embeddings, labels, path).states
         else:
             path = rollout(self.rnn.cell, start, embeddings)

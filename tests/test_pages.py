@@ -17,7 +17,7 @@ MEANS = {
     "relative drift": "drift_relative",
     "train seconds": "train_seconds",
     "steps": "optimizer_steps",
-    "optimiser steps": "optimizer_steps",
+    "optimizer steps": "optimizer_steps",
     "tokens": "tokens",
     "sequential FLOPs": "sequential_flops",
     "longest gradient chain": "gradient_steps",

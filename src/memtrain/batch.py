@@ -27,7 +27,7 @@ class SequenceBatch(NamedTuple):
     def of(cls, inputs: Tensor, targets: Tensor, index: Tensor) -> "SequenceBatch":
         """A batch of tokens whose targets are `IGNORE_INDEX` where there is none."""
         mask = targets != IGNORE_INDEX
-        return cls(inputs, targets.masked_fill(~mask, 0), mask, index)
+        return cls(inputs, targets.clamp(min=0), mask, index)  # all others are classes, 0 or more
 
     def split(self, size: int) -> list["SequenceBatch"]:
         """Parts of `size` samples each, in order."""

@@ -17,7 +17,7 @@ STYLE: Any = {
 }
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#5e3c99", "#000000")
 """Okabe and Ito's palette, which color-blind eyes can tell apart; violet stands for its yellow, too pale on white."""
-GREY = "#555555"
+GRAY = "#555555"
 HATCHES: dict[LineStyle, str] = {"-": "", "--": "////", ":": "....", "-.": "xxxx"}
 """Hatches of bars, by the line style of the same method."""
 

@@ -49,14 +49,14 @@ def idx_folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def sketches(tmp_path: Path) -> Path:
-    """Drawings in Sketchy's layout: 2 classes x 10 photos x 3 drawings; each photo has its own grey level."""
+    """Drawings in Sketchy's layout: 2 classes x 10 photos x 3 drawings; each photo has its own gray level."""
     folder = tmp_path / "sketchy"
     for class_number, name in enumerate(("ant", "zebra")):
         (folder / name).mkdir(parents=True)
         for photo in range(10):
             for drawing in range(3):
-                grey = 10 * (10 * class_number + photo)
-                image = Image.new("RGB", (8, 8), (grey, grey, grey))
+                gray = 10 * (10 * class_number + photo)
+                image = Image.new("RGB", (8, 8), (gray, gray, gray))
                 own = PngInfo()  # each drawing is a file of its own, not a copy
                 own.add_text("drawing", str(drawing))
                 image.save(folder / name / f"n{class_number}_{photo}-{drawing}.png", pnginfo=own)

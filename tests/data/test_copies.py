@@ -86,8 +86,8 @@ def test_an_image_in_two_folders_is_in_one_split(sketches: Path, cache_folder: s
     (said,) = prepared(data)
     assert said.startswith("60 of 120 files")
     assert len(images_of(data)) == 60
-    greys = [set(data.stream(split).tokens.tolist()) for split in ("train", "val", "test")]
-    assert sum(len(grey) for grey in greys) == len(set.union(*greys)) == 20
+    grays = [set(data.stream(split).tokens.tolist()) for split in ("train", "val", "test")]
+    assert sum(len(gray) for gray in grays) == len(set.union(*grays)) == 20
 
 
 def test_a_numpy_archive_that_is_there_twice_counts_once(bitmaps: Path, cache_folder: str) -> None:

@@ -48,7 +48,7 @@ PLAIN = b"\n<|endoftext|>\n".join(f"{STORY}{number}".encode() for number in rang
 
 FILES = {
     "a.png": picture("RGB", "PNG"),
-    "grey.png": picture("L", "PNG"),
+    "gray.png": picture("L", "PNG"),
     "palette.png": picture("P", "PNG"),
     "alpha.png": picture("RGBA", "PNG"),
     "sixteen.png": picture("I;16", "PNG"),

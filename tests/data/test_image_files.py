@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from memtrain.data import RasterDataModule
-from memtrain.data.grey import grey, to_levels
+from memtrain.data.gray import gray, to_levels
 from memtrain.data.idx import read_idx
 from memtrain.data.images import read_images
 
@@ -28,7 +28,7 @@ SHOWN = {
 
 
 def read_one(file: Path) -> np.ndarray:
-    """The only image of a path, as greys `[H, W]`."""
+    """The only image of a path, as grays `[H, W]`."""
     (found,) = read_images(str(file), "image", None, "file")
     assert found.image.mode == "L"
     return np.asarray(found.image)
@@ -58,7 +58,7 @@ def test_a_photo_is_turned_once(tmp_path: Path) -> None:
     exif[0x112] = 6
     Image.fromarray(BAR).save(tmp_path / "a.png", exif=exif)
     with Image.open(tmp_path / "a.png") as image:
-        assert grey(grey(image)).tobytes() == grey(image).tobytes()
+        assert gray(gray(image)).tobytes() == gray(image).tobytes()
         assert to_levels(image, 4, 2, 0.0, False).tolist() == [0] * 12 + [1] * 4
 
 
@@ -94,7 +94,7 @@ def test_palettes_transparency_and_white_as_zero_are_as_shown(tmp_path: Path) ->
         (np.full((2, 2), 70_000, np.int32), r"its pixels lie in 70000\.\.70000, beyond 16 bits"),
     ],
 )
-def test_greys_without_a_known_white_are_refused(pixels: np.ndarray, reason: str, tmp_path: Path) -> None:
+def test_grays_without_a_known_white_are_refused(pixels: np.ndarray, reason: str, tmp_path: Path) -> None:
     Image.fromarray(pixels).save(tmp_path / "a.tif")
     with pytest.raises(ValueError, match=rf"a\.tif is not a readable image \({reason}; store 8 or 16 bits\); repair"):
         read_one(tmp_path / "a.tif")

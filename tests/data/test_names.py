@@ -60,8 +60,8 @@ def test_images_of_any_name_are_read_themselves(kind: str, name: str, tmp_path: 
             Image.fromarray(pixels).save(file.open("wb"), format="JPEG" if file.suffix == ".jpg" else "PNG")
     data = RasterDataModule(path=str(folder), image_size=4, levels=256, cache_folder=cache_folder)
     data.prepare_data()
-    greys = np.concatenate([data.stream(split).tokens[::16] for split in ("train", "val", "test")])
-    assert sorted(greys.tolist()) == [0, 40, 80, 120]
+    grays = np.concatenate([data.stream(split).tokens[::16] for split in ("train", "val", "test")])
+    assert sorted(grays.tolist()) == [0, 40, 80, 120]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from memtrain.data import RasterDataModule
-from memtrain.data.grey import to_levels
+from memtrain.data.gray import to_levels
 from memtrain.data.idx import read_idx
 
 
@@ -41,9 +41,9 @@ def test_every_pixel_is_predicted_from_those_before_it(cache_folder: str) -> Non
 
 def test_training_passes_through_all_images_again_and_again(idx_folder: Path, cache_folder: str) -> None:
     data = prepared(idx_folder, cache_folder, image_size=4, levels=256)
-    greys = data.dataset("train").__getitems__(range(60)).targets[:, 0].tolist()
-    assert sorted(greys[:30]) == sorted(greys[30:]) == list(range(30))
-    assert greys[:30] != greys[30:]
+    grays = data.dataset("train").__getitems__(range(60)).targets[:, 0].tolist()
+    assert sorted(grays[:30]) == sorted(grays[30:]) == list(range(30))
+    assert grays[:30] != grays[30:]
 
 
 def test_idx_files_keep_their_own_test_split(idx_folder: Path, cache_folder: str) -> None:
@@ -63,7 +63,7 @@ def test_an_unpacked_idx_file_is_not_read_twice(idx_folder: Path, cache_folder: 
 def test_drawings_of_one_photo_stay_in_one_split(sketches: Path, cache_folder: str) -> None:
     data = prepared(sketches, cache_folder, split_by="photo", levels=256, held_out=0.3)
     photos = {split: set(data.stream(split).tokens.tolist()) for split in ("train", "val", "test")}
-    assert {split: len(greys) for split, greys in photos.items()} == {"train": 14, "val": 3, "test": 3}
+    assert {split: len(grays) for split, grays in photos.items()} == {"train": 14, "val": 3, "test": 3}
     assert len(set.union(*photos.values())) == 20
     assert len(data.stream("test")) == 3 * 3 * 64
 
@@ -97,7 +97,7 @@ def test_crops_run_across_the_borders_of_images(idx_folder: Path, cache_folder: 
     assert data.reference_lines()["unigram_entropy"] == pytest.approx(np.log(5))
 
 
-def test_greys_of_16_bits_keep_their_share_of_full_brightness() -> None:
+def test_grays_of_16_bits_keep_their_share_of_full_brightness() -> None:
     image = Image.fromarray(np.array([[0, 1000], [30000, 65535]], np.uint16))
     assert to_levels(image, 2, 256, 0.0, False).tolist() == [0, 4, 117, 255]  # 1000 / 257 = 3.9, 30000 / 257 = 116.7
 

@@ -181,7 +181,7 @@ def test_an_unknown_option_of_a_stage_is_refused_before_anything_runs(change: st
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ("data.init_args.colour=red", "colour"),
+        ("data.init_args.color=red", "color"),
         ("data.init_args.batch_size=0", "data.batch_size is 0"),
         ("difficulty.values=[2]", "data.length is 2"),
         ("data={class_path: memtrain.data.ModularArithmetic}", "length"),

@@ -2,6 +2,7 @@
 
 import csv
 import inspect
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -258,6 +259,14 @@ def losses(folder: Path) -> list[str]:
 def weights(folder: Path) -> dict[str, torch.Tensor]:
     """Of the last checkpoint."""
     return load_checkpoint(folder / "checkpoints" / "last.ckpt")["state_dict"]
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    """Lightning leaves torch deterministic, and with its benchmark on, for whatever comes next in this process."""
+    yield
+    torch.use_deterministic_algorithms(False)
+    torch.backends.cudnn.benchmark = torch.backends.cudnn.deterministic = False
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from memtrain.measurements.length_generalization import Trained, draw, length_ge
 from memtrain.style import COLORS
 
 TESTS = Path(__file__).parents[1]
-SHIPPED = TESTS.parent / "experiments" / "length_generalisation" / "experiment.yaml"
+SHIPPED = TESTS.parent / "experiments" / "length_generalization" / "experiment.yaml"
 READINGS = [("smt_dmt", "rnn"), ("smt_dmt", "teacher"), ("bptt", "rnn")]
 READ = Trained(8, ["smt_dmt", "bptt"])
 

@@ -18,7 +18,7 @@ TINY = {
     "gradient_profiles": {"lengths": [4, 8], "sequences": 2},
     "exponent_along_training": {"steps": 3, "length": 8, "width": 8, "batch_size": 2, "readings": 1},
 }
-OF_RUNS = {"length_generalisation"}
+OF_RUNS = {"length_generalization"}
 """These read runs that must be there before; their own tests make some and give them to the command."""
 
 

@@ -319,8 +319,8 @@ class LastTargetAlone(Batches):
 @pytest.mark.parametrize(
     ("windows", "sentence"),
     [
-        (Windows(label_stride=4), "label_stride is 4 and model.windows.length 7, but in 10 steps no labelled timestep"),
-        (Windows(length=6), "label_stride is 1 and model.windows.length 6, but in 10 steps no labelled timestep"),
+        (Windows(label_stride=4), "label_stride is 4 and model.windows.length 7, but in 10 steps no labeled timestep"),
+        (Windows(length=6), "label_stride is 1 and model.windows.length 6, but in 10 steps no labeled timestep"),
     ],
 )
 def test_bptt_whose_labels_never_bear_a_target_stops(windows, sentence, make_trainer):

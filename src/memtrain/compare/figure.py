@@ -21,7 +21,7 @@ from memtrain.compare.panels import (
     reference_lines,
 )
 from memtrain.compare.queries import difficulty_name, experiments, ranked, same, score_of, trained_at
-from memtrain.style import GREY, STYLE, Look, looks_of
+from memtrain.style import GRAY, STYLE, Look, looks_of
 
 WIDTH, HEIGHT = 4.6, 3.8
 """Of the panel of results, in inches, at least."""
@@ -129,7 +129,7 @@ def draw_part(place: SubFigure, part: Part, looks: Mapping[str, Look]) -> None:
             here = trained[same(trained["difficulty"], difficulty)]
             draw_learning(axes, part.curves[same(part.curves["difficulty"], difficulty)], cost, metric, looks)
             for height, (_, style) in reference_lines(here, metric).items():
-                axes.axhline(height, color=GREY, linestyle=style, linewidth=1)
+                axes.axhline(height, color=GRAY, linestyle=style, linewidth=1)
             if column == 0:
                 axes.set_ylabel(f"validation {metric}{UNITS.get(metric, '')}")
             else:
@@ -144,10 +144,10 @@ def add_legend(place: SubFigure, part: Part, looks: Mapping[str, Look]) -> None:
     handles = [
         *(Line2D([], [], color=look.color, linestyle=look.line, marker="o") for look in looks.values()),
         *(
-            Line2D([], [], color=GREY, linestyle="", marker=marker, markerfacecolor="none")
+            Line2D([], [], color=GRAY, linestyle="", marker=marker, markerfacecolor="none")
             for marker in markers_of(part.rows).values()
         ),
-        Line2D([], [], color=GREY, linewidth=1.5),
+        Line2D([], [], color=GRAY, linewidth=1.5),
     ]
     columns = math.ceil(len(part.labels) / part.legend_lines)
     place.legend(handles[: len(part.labels)], part.labels, loc="outside lower center", ncols=columns)

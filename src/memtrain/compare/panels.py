@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
 from memtrain.compare.queries import difficulty_name, same, with_kinds
-from memtrain.style import GREY, LineStyle, Look
+from memtrain.style import GRAY, LineStyle, Look
 
 REFERENCES: dict[str, dict[str, LineStyle]] = {
     "accuracy": {"chance": ":", "shortcut_accuracy": "-.", "best_possible": "--"},
@@ -84,10 +84,10 @@ def draw_results(axes: Axes, rows: pd.DataFrame, metric: str, looks: Mapping[str
                 right = [x + width / 5] * len(group)
                 axes.plot(right, group[metric], color=look.color, marker=markers[str(kind)], **hollow)
         for line, (label, style) in reference_lines(here, metric).items():
-            axes.hlines(line, position - 0.45, position + 0.45, color=GREY, linestyles=style, linewidth=1)
+            axes.hlines(line, position - 0.45, position + 0.45, color=GRAY, linestyles=style, linewidth=1)
             if position == len(places) - 1:
                 end = (position + 0.47, line)
-                axes.annotate(label, end, fontsize=7, color=GREY, va="center", annotation_clip=False)
+                axes.annotate(label, end, fontsize=7, color=GRAY, va="center", annotation_clip=False)
     name = difficulty_name(rows)
     ticks = [
         "" if pd.isna(d) else f"{name} {d:g}" if d == e else f"{name} {e:g}\ntrained at {d:g}"

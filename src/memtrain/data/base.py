@@ -50,12 +50,14 @@ class SequenceDataset(Dataset[SequenceBatch], ABC):
 
     def __getitems__(self, indices: Sequence[int]) -> SequenceBatch:
         positions = np.asarray(indices, dtype=np.int64)
-        past_end = positions >= self.samples
-        inputs, targets = self.rows(np.where(past_end, 0, positions))
-        if past_end.any():  # only from EvaluationSampler, to give every rank equally many rows
+        if not len(positions) or positions.max() < self.samples:
+            inputs, targets = self.rows(positions)
+        else:  # only from EvaluationSampler, to give every rank equally many rows
+            past_end = positions >= self.samples
+            inputs, targets = self.rows(np.where(past_end, 0, positions))
             targets = np.where(past_end[:, None], IGNORE_INDEX, targets)
-        index = np.where(past_end, -1, positions)
-        return SequenceBatch.of(*(torch.from_numpy(np.ascontiguousarray(a)) for a in (inputs, targets, index)))
+            positions = np.where(past_end, -1, positions)
+        return SequenceBatch.of(*(torch.from_numpy(np.ascontiguousarray(a)) for a in (inputs, targets, positions)))
 
     def __getitem__(self, index: int) -> SequenceBatch:
         """Return one sample, without a batch axis."""
@@ -77,7 +79,7 @@ class SequenceDataModule(LightningDataModule, ABC):
     samples have been consumed.
 
     Args:
-        batch_size: samples per optimiser batch on each rank. More is steadier but slower per step.
+        batch_size: samples per optimizer batch on each rank. More is steadier but slower per step.
         evaluation_samples: samples in each of the validation and test sets (fewer if files hold fewer).
             More gives finer figures and slower evaluation.
         evaluation_batch_size: samples per batch in evaluation. Less takes less memory; loss and accuracy stay, but
@@ -159,7 +161,7 @@ class SequenceDataModule(LightningDataModule, ABC):
         """Turn a prompt into tokens, int64 `[T]` with T >= 1."""
 
     def memory_labels(self, batch: SequenceBatch) -> Tensor | None:
-        """Return what a perfect memory stores, as colours int64 `[B, T]`, 0 for nothing yet; or None."""
+        """Return what a perfect memory stores, as colors int64 `[B, T]`, 0 for nothing yet; or None."""
         return None
 
     @property
@@ -272,21 +274,20 @@ class SequenceDataModule(LightningDataModule, ABC):
 
     @property
     def _ranks(self) -> int:
-        return self.trainer.world_size if self.trainer is not None else 1
+        return self.trainer.world_size if self.trainer else 1
 
     @property
     def _rank(self) -> int:
-        return self.trainer.global_rank if self.trainer is not None else 0
+        return self.trainer.global_rank if self.trainer else 0
 
     def _consumed_batches(self) -> int:
         """Batches that training has processed: what workers have fetched ahead does not count."""
-        if self.trainer is None:
-            return 0
-        return self.trainer.fit_loop.epoch_loop.batch_progress.total.processed  # type: ignore[attr-defined]
+        loop = self.trainer.fit_loop.epoch_loop if self.trainer else None
+        return loop.batch_progress.total.processed if loop else 0  # type: ignore[attr-defined]
 
     def _consumed_samples(self) -> int:
-        since_resumed = self._consumed_batches() - self._resumed["batches"]
-        return self._resumed["samples"] + since_resumed * self.batch_size * self._ranks
+        since = self._consumed_batches() - self._resumed["batches"]
+        return self._resumed["samples"] + since * self.batch_size * self._ranks
 
     def state_dict(self) -> dict[str, Any]:
         """Return the position in the training stream: batches, and samples over all ranks, consumed."""

@@ -3,7 +3,7 @@
 They are the split's *own* empirical entropies, not the cross-entropy of a table fitted to the training
 split. So they are the strictest reading: no table of that kind, not even one fitted to these very tokens,
 costs less on them, and a model below `bigram_entropy` must use more of the past. They come out too low
-where contexts are seen only a few times each (256 grey levels, small splits), never too high.
+where contexts are seen only a few times each (256 gray levels, small splits), never too high.
 """
 
 import numpy as np

@@ -11,7 +11,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from memtrain.data.copies import without_copies
-from memtrain.data.grey import grey
+from memtrain.data.gray import gray
 from memtrain.data.idx import is_idx, read_idx
 from memtrain.data.sources import SPLIT_WORDS, files_under, hub_splits, local_path, require_column, split_of
 from memtrain.data.unpacked import kind_of, open_unpacked, reading
@@ -19,13 +19,13 @@ from memtrain.data.unpacked import kind_of, open_unpacked, reading
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 
 
-class LabelledImage(NamedTuple):
+class LabeledImage(NamedTuple):
     """An image and where it belongs.
 
     Attributes:
         split: "train", "val" or "test", as its source says; "train" if it says nothing.
         group: images of one group (drawings of one photo) never stand in two splits.
-        image: the image, of any size, in 8-bit greys.
+        image: the image, of any size, in 8-bit grays.
     """
 
     split: str
@@ -33,7 +33,7 @@ class LabelledImage(NamedTuple):
     image: Image.Image
 
 
-def read_images(path: str | None, column: str, subset: str | None, split_by: str) -> Iterator[LabelledImage]:
+def read_images(path: str | None, column: str, subset: str | None, split_by: str) -> Iterator[LabeledImage]:
     """Read every image of a source, in a fixed order.
 
     Args:
@@ -62,7 +62,7 @@ def read_images(path: str | None, column: str, subset: str | None, split_by: str
             yield from _array(split_of_file(file), file, read_idx(file) if is_idx(file) else _read_npz(file))
         else:
             photo = file.stem.rpartition("-")[0] if split_by == "photo" else ""
-            yield LabelledImage(split_of_file(file), f"{file.parent.name}/{photo or file.stem}", _open_image(file))
+            yield LabeledImage(split_of_file(file), f"{file.parent.name}/{photo or file.stem}", _open_image(file))
 
 
 def is_array(file: Path) -> bool:
@@ -110,18 +110,18 @@ def _read_npz(file: Path) -> NDArray[np.uint8]:
     return images
 
 
-def _array(split: str, file: Path, images: NDArray[np.uint8]) -> Iterator[LabelledImage]:
+def _array(split: str, file: Path, images: NDArray[np.uint8]) -> Iterator[LabeledImage]:
     for number, image in enumerate(images):
-        yield LabelledImage(split, f"{file.name}/{number}", Image.fromarray(image))
+        yield LabeledImage(split, f"{file.name}/{number}", Image.fromarray(image))
 
 
-def _digits() -> Iterator[LabelledImage]:
+def _digits() -> Iterator[LabeledImage]:
     """Read scikit-learn's 1,797 handwritten digits of 8x8 pixels with values 0..16."""
     for number, image in enumerate(load_digits().images):
-        yield LabelledImage("train", str(number), Image.fromarray(np.round(image * (255 / 16)).astype(np.uint8)))
+        yield LabeledImage("train", str(number), Image.fromarray(np.round(image * (255 / 16)).astype(np.uint8)))
 
 
-def _hub(path: str, column: str, subset: str | None) -> Iterator[LabelledImage]:
+def _hub(path: str, column: str, subset: str | None) -> Iterator[LabeledImage]:
     cells = empty = 0
     for name, rows in hub_splits(path, subset).items():
         for number, row in enumerate(rows):
@@ -136,8 +136,8 @@ def _hub(path: str, column: str, subset: str | None) -> Iterator[LabelledImage]:
                     f"choose a column of images among {', '.join(sorted(row))}."
                 )
             with reading(f"Row {number} of {path}, split {name},", "image", "choose other data"):
-                image = grey(row[column])
-            yield LabelledImage(split_of(name), f"{name}/{number}", image)
+                image = gray(row[column])
+            yield LabeledImage(split_of(name), f"{name}/{number}", image)
     if empty == cells:
         raise ValueError(
             f"data.column is {column!r}, but all {cells} cells of it in {path} are empty; choose a column of images."
@@ -149,4 +149,4 @@ def _hub(path: str, column: str, subset: str | None) -> Iterator[LabelledImage]:
 def _open_image(file: Path) -> Image.Image:
     with reading(file, "image", "repair or remove it"), open_unpacked(file) as stream, Image.open(stream) as image:
         image.load()
-        return grey(image)
+        return gray(image)

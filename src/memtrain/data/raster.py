@@ -12,7 +12,7 @@ from torch import Tensor
 from memtrain.data.base import SequenceDataModule, SequenceDataset
 from memtrain.data.blocks import EVALUATION_SEED, Rows, Split, passes
 from memtrain.data.entropy import conditional_entropy, entropy
-from memtrain.data.grey import to_levels
+from memtrain.data.gray import to_levels
 from memtrain.data.images import image_files, read_images
 from memtrain.data.repeats import warn_of_repeated_rows
 from memtrain.data.sampler import ENDLESS
@@ -62,7 +62,7 @@ def with_start(pixels: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 class RasterDataModule(SequenceDataModule):
-    """Grey-level images, row by row: handwritten digits, MNIST, Sketchy, QuickDraw or any folder.
+    """Gray-level images, row by row: handwritten digits, MNIST, Sketchy, QuickDraw or any folder.
 
     A source that has only a training split has `held_out` of its groups held out, half for validation and
     half for test; one held-out split serves as both, in halves. Folders and files called train,
@@ -74,7 +74,7 @@ class RasterDataModule(SequenceDataModule):
             `images`. Files may be packed by gzip; each content counts once.
         image_size: height and width in pixels; other images are averaged down (and stretched to a square).
             A sequence has image_size * image_size timesteps.
-        levels: number of grey levels V, 2 to 256. Fewer are easier to model and to sample.
+        levels: number of gray levels V, 2 to 256. Fewer are easier to model and to sample.
         threshold: share of full brightness, in [0, 1), below which a pixel becomes black: sparser images.
         invert: exchange black and white. For drawings in black on white, so that the background is 0.
         crop_length: null for whole images; a number for crops of that many pixels from the images laid end
@@ -130,7 +130,7 @@ class RasterDataModule(SequenceDataModule):
 
     @property
     def vocabulary_size(self) -> int:
-        """The grey levels."""
+        """The gray levels."""
         return self.levels
 
     @property
@@ -182,8 +182,8 @@ class RasterDataModule(SequenceDataModule):
         """
         missing = -tokens.shape[1] % self.image_size
         filled = torch.nn.functional.pad(tokens, (0, missing))
-        grey = (filled.double() * (255 / (self.levels - 1))).round().to(torch.uint8)
-        return grey.reshape(len(tokens), -1, self.image_size)
+        gray = (filled.double() * (255 / (self.levels - 1))).round().to(torch.uint8)
+        return gray.reshape(len(tokens), -1, self.image_size)
 
     def encode_prompt(self, prompt: str) -> Tensor:
         """Return the start pixel, int64 `[1]`.

@@ -17,7 +17,7 @@ from memtrain.data import Retrieval
 from memtrain.measurements.solving import describe, fallbacks_unwarned, mean
 from memtrain.networks import RNN, NetworkOptions
 from memtrain.networks.cells import GRUCell
-from memtrain.style import COLORS, GREY, STYLE
+from memtrain.style import COLORS, GRAY, STYLE
 from memtrain.training import BPTTModule, DMTModule, MemoryModule, SMTModule
 from memtrain.training.evaluation import predict_with_memories
 from memtrain.trajectory import Newton, Windows
@@ -183,5 +183,5 @@ def draw(rows: pd.DataFrame) -> Figure:
             axes.set(xlabel="optimizer steps, all stages (dotted: the next one begins)", ylabel=label)
         axes.legend()
         figure.axes[0].set_ylim(0, 1.05)
-        figure.axes[1].axhline(0, color=GREY, linewidth=1)
+        figure.axes[1].axhline(0, color=GRAY, linewidth=1)
     return figure

@@ -13,7 +13,7 @@ from memtrain.batch import SequenceBatch
 from memtrain.data import Retrieval
 from memtrain.metrics import GradientProfile, rnn_gradient_profile, teacher_gradient_profile
 from memtrain.networks import RNN, Interface, NetworkOptions, Teacher
-from memtrain.style import COLORS, GREY, STYLE
+from memtrain.style import COLORS, GRAY, STYLE
 
 Route = Literal["rnn", "teacher"]
 LINES: dict[Route, str] = {"rnn": "-", "teacher": "--"}
@@ -91,8 +91,8 @@ def draw(rows: pd.DataFrame) -> Figure:
         axes.yaxis.set_tick_params(labelleft=True)
         handles = [Line2D([], [], color=color, label=network) for network, color in colors.items()]
         handles += [
-            Line2D([], [], color=GREY, label="through the RNN (BPTT)"),
-            Line2D([], [], color=GREY, linestyle="--", label="through encoder and decoder (SMT)"),
+            Line2D([], [], color=GRAY, label="through the RNN (BPTT)"),
+            Line2D([], [], color=GRAY, linestyle="--", label="through encoder and decoder (SMT)"),
         ]
         figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
     return figure

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from memtrain.compare.results import read_results
 from memtrain.data import SequenceDataModule
 from memtrain.files import LAST_CHECKPOINT
-from memtrain.style import GREY, STYLE, Look, looks_of
+from memtrain.style import GRAY, STYLE, Look, looks_of
 from memtrain.training import StageModule
 from memtrain.training.loading import load_datamodule, load_module
 
@@ -166,7 +166,7 @@ def draw_experiment(axes: Axes, rows: pd.DataFrame, looks: dict[str, Look]) -> N
         label = f"{method}, {reading}" if helps else str(method)
         axes.plot(means.index, means, "--" if helps else look.line, color=look.color, label=label)
     for chance in rows["chance"].dropna().unique():
-        axes.axhline(chance, color=GREY, linestyle=":", linewidth=1, label="chance")
+        axes.axhline(chance, color=GRAY, linestyle=":", linewidth=1, label="chance")
     ticks = sorted(factors.unique())
     axes.set_xscale("log")
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])

@@ -20,7 +20,7 @@ from memtrain.measurements.solving import describe, fallbacks_unwarned, mean
 from memtrain.networks.cells import Cell, GRUCell, ParaGRUCell, ParaLSTMCell
 from memtrain.networks.memory import normalize_memory
 from memtrain.scan import preceding
-from memtrain.style import COLORS, GREY, STYLE
+from memtrain.style import COLORS, GRAY, STYLE
 from memtrain.trajectory import Newton, Recurrence, rollout
 from memtrain.trajectory.exponent import largest_exponent
 
@@ -147,20 +147,20 @@ def draw(rows: pd.DataFrame) -> Figure:
             fallback.plot(own["exponent"], own["windows"] + own["sequential"], **marker)
             ratio = (own["newton_cpu_seconds"] / own["sequential_cpu_seconds"]).groupby(own["length"]).median()
             cost.plot(ratio.index, ratio, "-" if guess == "cold" else "--", color=colors[cell])
-        cost.axhline(1, color=GREY, linewidth=1)
+        cost.axhline(1, color=GRAY, linewidth=1)
         cost.set(xscale="log", yscale="log", xlabel="length T", ylabel="Newton's CPU seconds / sequential ones")
         cost.set_title("cost: median of all scales and seeds", loc="left")
         for axes in (by_length, cost):
             axes.set_xticks(rows["length"].unique(), rows["length"].unique())
             axes.minorticks_off()
         for axes, label in ((by_exponent, "iterations"), (fallback, "share of samples that fell back")):
-            axes.axvline(0, color=GREY, linewidth=1)
+            axes.axvline(0, color=GRAY, linewidth=1)
             axes.set(xlabel="largest Lyapunov exponent (nats a step)", ylabel=label)
         by_exponent.set_title("all lengths, samples solved at once", loc="left")
         handles = [Line2D([], [], color=color, marker="o", label=cell) for cell, color in colors.items()]
         handles += [
-            Line2D([], [], color=GREY, marker="o", label="cold guess"),
-            Line2D([], [], color=GREY, marker="o", linestyle="--", markerfacecolor="none", label="warm guess"),
+            Line2D([], [], color=GRAY, marker="o", label="cold guess"),
+            Line2D([], [], color=GRAY, marker="o", linestyle="--", markerfacecolor="none", label="warm guess"),
         ]
         figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
     return figure

@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 def effective_rank(memories: Tensor) -> Tensor:
-    """`exp(entropy)` of the normalised singular values of centred memories (Roy and Vetterli, 2007).
+    """`exp(entropy)` of the normalized singular values of centered memories (Roy and Vetterli, 2007).
 
     Args:
         memories: `[S, ...]`, S samples; everything after the first dimension is one memory (K * D numbers).

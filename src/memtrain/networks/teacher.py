@@ -40,7 +40,7 @@ class ShortConvolution(nn.Module):
 
 
 class Encoder(nn.Module):
-    """The encoder E: context tokens and K register tokens -> the registers' outputs, normalised, are `m_t`.
+    """The encoder E: context tokens and K register tokens -> the registers' outputs, normalized, are `m_t`.
 
     Each token carries its timestamp (rotary); the registers of timestep t stand at position t + 1 (or from there on)
     and attend to the tokens `<= t` and to each other (Kumar & Isola, arXiv 2606.06479).
@@ -72,7 +72,7 @@ class Encoder(nn.Module):
             timesteps: int64 `[N]`, each in `0..T-1`.
 
         Returns:
-            Normalised memories `[B, N, K, D]`, float32 or better.
+            Normalized memories `[B, N, K, D]`, float32 or better.
         """
         timesteps = timesteps.cpu()  # once, for a device waits whenever it is asked for numbers
         groups = timesteps.split(max(1, REGISTERS_PER_PASS // self.options.memory_tokens))

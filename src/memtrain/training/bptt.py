@@ -34,7 +34,7 @@ class BPTTModule(RolloutModule):
         return ("rnn",) if self.source else ()
 
     def losses(self, step: Step) -> Outcome:
-        """The loss at the labelled steps that bear targets."""
+        """The loss at the labeled steps that bear targets."""
         rolled = self.roll(step)
         self.require_targets(step, rolled)
         return self.outcome(step, {"readout": self.readout_loss(step, rolled, detach=False)}, rolled)
@@ -55,6 +55,6 @@ class BPTTModule(RolloutModule):
             window = self.windows.at(step.number, step.total, step.length)
             raise ValueError(
                 f"model.windows.label_stride is {self.windows.label_stride} and model.windows.length {window}, but in "
-                f"{FRUITLESS_STEPS} steps no labelled timestep has borne a target, so that nothing is trained; set "
+                f"{FRUITLESS_STEPS} steps no labeled timestep has borne a target, so that nothing is trained; set "
                 "model.windows.label_stride to 1, or model.windows.length to null."
             )

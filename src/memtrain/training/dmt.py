@@ -43,7 +43,7 @@ class DMTModule(RolloutModule):
         return ("teacher", "rnn")
 
     def losses(self, step: Step) -> Outcome:
-        """Imitation error at the labelled steps, and the readout's loss where these bear targets."""
+        """Imitation error at the labeled steps, and the readout's loss where these bear targets."""
         rolled = self.roll(step, taught=True)
         assert rolled.memories is not None
         imitation = memory_error(rolled.states, rolled.memories).mean()

@@ -16,7 +16,7 @@ from memtrain.trajectory import Sequential, Solver, Trajectory, Windows
 
 @dataclass(frozen=True)
 class OnPolicy:
-    """The RNN's own memories of a step, at the labelled timesteps of all windows.
+    """The RNN's own memories of a step, at the labeled timesteps of all windows.
 
     Attributes:
         states: `m^_t`, `[B, L, K, D]`.
@@ -38,7 +38,7 @@ class RolloutModule(MemoryModule):
         trajectory: how a rollout is found and differentiated: a class of `memtrain.trajectory`: Sequential (one step
             after the other), Picard (sweeps over all timesteps at once, from the teacher's memories), Newton (all
             timesteps at once, exactly), or Detached around one of them (gradients through a single step).
-        windows: where rollouts start, how long they are and which of their steps are labelled.
+        windows: where rollouts start, how long they are and which of their steps are labeled.
         kwargs: see MemoryModule and StageModule.
     """
 
@@ -64,7 +64,7 @@ class RolloutModule(MemoryModule):
 
         Args:
             step: `[B, T]` inputs and targets.
-            taught: the teacher's memories at the labelled timesteps are wanted too.
+            taught: the teacher's memories at the labeled timesteps are wanted too.
         """
         inputs, solver = step.batch.inputs, self.trajectory.at(step.number, step.total)
         window = self.windows.at(step.number, step.total, step.length)
@@ -90,7 +90,7 @@ class RolloutModule(MemoryModule):
         return OnPolicy(states, timesteps, memories, found)
 
     def readout_loss(self, step: Step, rolled: OnPolicy, detach: bool) -> Tensor:
-        """Loss of `g(m^_t)` against `y_t` at the labelled timesteps that bear targets.
+        """Loss of `g(m^_t)` against `y_t` at the labeled timesteps that bear targets.
 
         Args:
             step: `[B, T]` inputs and targets.

@@ -1,15 +1,15 @@
-"""Grey levels of an image, read as its file says: turned, laid on white, of 8 or 16 bits."""
+"""Gray levels of an image, read as its file says: turned, laid on white, of 8 or 16 bits."""
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 
-def grey(image: Image.Image) -> Image.Image:
-    """Return an image as every viewer shows it, in 8-bit greys (mode "L").
+def gray(image: Image.Image) -> Image.Image:
+    """Return an image as every viewer shows it, in 8-bit grays (mode "L").
 
     It is turned as its file says (EXIF orientation), transparency is laid on white, palettes are looked up, and
-    16-bit greys keep their share of full brightness.
+    16-bit grays keep their share of full brightness.
 
     Raises:
         ValueError: if its values do not say which brightness they are: floats, or integers beyond 16 bits.
@@ -40,19 +40,19 @@ def _from_16_bits(image: Image.Image) -> Image.Image:
 
 
 def to_levels(image: Image.Image, image_size: int, levels: int, threshold: float, invert: bool) -> NDArray[np.uint8]:
-    """Turn an image into rows of grey levels.
+    """Turn an image into rows of gray levels.
 
     Args:
-        image: any size and mode; see `grey`.
+        image: any size and mode; see `gray`.
         image_size: height and width of the result; other sizes are averaged over areas, not cut.
-        levels: number of grey levels; 256 keeps 8-bit values as they are.
+        levels: number of gray levels; 256 keeps 8-bit values as they are.
         threshold: share of full brightness below which a pixel becomes 0, after `invert`.
         invert: exchange black and white.
 
     Returns:
         uint8 `[image_size * image_size]`, values 0..levels-1, row by row.
     """
-    image = grey(image)
+    image = gray(image)
     if image.size != (image_size, image_size):
         image = image.resize((image_size, image_size), Image.Resampling.BOX)
     brightness = np.asarray(image, dtype=np.float64).reshape(-1) / 255
