@@ -14,7 +14,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from memtrain.batch import IGNORE_INDEX, SequenceBatch
 from memtrain.data.blocks import Rows, Split
+from memtrain.data.rows import check_rows
 from memtrain.data.sampler import ENDLESS, EvaluationSampler, TrainingSampler
+from memtrain.data.seen import require_same_files, seen_files
 from memtrain.limits import require_at_least
 from memtrain.networks.encoder import Tokens
 from memtrain.networks.heads import Categorical, Score
@@ -122,6 +124,7 @@ class SequenceDataModule(LightningDataModule, ABC):
         self.seed = seed
         self._datasets: dict[Split, SequenceDataset] = {}
         self._resumed = {"batches": 0, "samples": 0}
+        self._files: dict[str, str] | None = None
 
     # What a data set must say about itself.
 
@@ -182,39 +185,10 @@ class SequenceDataModule(LightningDataModule, ABC):
                     "rows() draw from its own."
                 )
             first = np.arange(min(CHECKED_ROWS, len(dataset)), dtype=np.int64)
-            self.check_rows(split, len(first), dataset.rows(first))
+            place, shape = f"{type(self).__name__}, split {split}", (len(first), self.sequence_length)
+            check_rows(place, dataset.rows(first), shape, self.vocabulary_size)
             self._datasets[split] = dataset
         return self._datasets[split]
-
-    def check_rows(self, split: Split, count: int, rows: Rows) -> None:
-        """Refuse a data set whose first rows are not what every stage takes for granted.
-
-        Args:
-            split: whose rows they are.
-            count: how many were asked for, B.
-            rows: inputs and targets, int64 `[B, T]` each.
-
-        Raises:
-            ValueError: naming the data set and what is wrong.
-        """
-        if len(rows) != 2:
-            raise ValueError(
-                f"rows() of {type(self).__name__} gives {len(rows)} arrays, but must give inputs, targets."
-            )
-        shape = (count, self.sequence_length)
-        for name, values in zip(("inputs", "targets"), rows, strict=True):
-            place = f"The {name} of {type(self).__name__}, split {split},"
-            if not isinstance(values, np.ndarray) or values.dtype != np.int64:
-                kind = getattr(values, "dtype", type(values).__name__)
-                raise ValueError(f"{place} are {kind}, but must be NumPy arrays of int64.")
-            if values.shape != shape:
-                raise ValueError(f"{place} have shape {values.shape}, but {count} rows of sequence_length are {shape}.")
-            real = values[values != IGNORE_INDEX] if name == "targets" else values
-            if real.size and not (real.min() >= 0 and real.max() < self.vocabulary_size):
-                missing = f", or {IGNORE_INDEX} for no target" if name == "targets" else ""
-                raise ValueError(
-                    f"{place} lie in {real.min()}..{real.max()}, but must be in 0..{self.vocabulary_size - 1}{missing}."
-                )
 
     def setup(self, stage: str | None = None) -> None:
         """Make the splits of a stage: "fit", "validate", "test", "predict", or None for all."""
@@ -229,6 +203,7 @@ class SequenceDataModule(LightningDataModule, ABC):
             self.dataset(split)
         if stage == "fit":  # starts at sample 0, unless Lightning restores a checkpoint's position after this
             self._resumed = {"batches": 0, "samples": 0}
+            self._files = seen_files(getattr(self, "path", None))
 
     def train_dataloader(self) -> DataLoader[SequenceBatch]:
         """Batches of the endless training split, from where the run stands."""
@@ -290,11 +265,16 @@ class SequenceDataModule(LightningDataModule, ABC):
         return self._resumed["samples"] + since * self.batch_size * self._ranks
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the position in the training stream: batches, and samples over all ranks, consumed."""
-        return {"batches": self._consumed_batches(), "samples": self._consumed_samples()}
+        """Return the position in the training stream: batches, and samples over all ranks, consumed; and the files."""
+        return {"batches": self._consumed_batches(), "samples": self._consumed_samples(), "files": self._files}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue after the samples that a checkpoint's run has consumed."""
-        self._resumed = dict(state_dict)
+        """Continue after the samples that a checkpoint's run has consumed.
+
+        Raises:
+            ValueError: if the files that the data read have changed since.
+        """
+        require_same_files(getattr(self, "path", None), self._files, state_dict.get("files"))
+        self._resumed = {name: state_dict[name] for name in ("batches", "samples")}
         # Lightning looks for the position in the loader, does not find it there, and warns; it is here.
         warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before the epoch")
