@@ -1,6 +1,7 @@
 """Small files that are whole or not there: written beside their place, then renamed."""
 
 import csv
+import hashlib
 import io
 import json
 import math
@@ -14,6 +15,11 @@ if TYPE_CHECKING:  # slow to import, and only figures need it
 
 LAST_CHECKPOINT = Path("checkpoints", "last.ckpt")
 """The newest checkpoint of a run or stage, in its folder."""
+
+
+def digest(content: Any) -> str:
+    """A short hash of JSON-like content."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def expanded(option: str, path: str | Path) -> Path:

@@ -1,11 +1,9 @@
 """The files that a run reads, as they were when it began: a run that continues must read the same."""
 
-import hashlib
-import json
 import warnings
-from typing import Any
 
 from memtrain.data.sources import describe_files, files_under, local_path
+from memtrain.files import digest
 
 
 def seen_files(path: object) -> dict[str, str] | None:
@@ -53,8 +51,3 @@ def require_same_files(path: object, now: dict[str, str] | None, before: dict[st
         "what it was.",
         stacklevel=2,
     )
-
-
-def digest(content: Any) -> str:
-    """A short hash of JSON-like content."""
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]

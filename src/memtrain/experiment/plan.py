@@ -11,9 +11,10 @@ from typing import Any
 from jsonargparse import ArgumentError
 
 from memtrain.experiment.data import data_configuration
-from memtrain.experiment.identity import code_and_files, digest
+from memtrain.experiment.identity import code_and_files
 from memtrain.experiment.runs import Rates, Run, list_runs
 from memtrain.experiment.specification import Experiment
+from memtrain.files import digest
 from memtrain.fit import resolve
 from memtrain.parsing import sentence
 
