@@ -49,7 +49,7 @@ def take_over(
 
 
 def record(
-    stage: str, counters: Counters, provenance: list[dict[str, Any]], module: object, data: object | None
+    stage: str, counters: Counters, provenance: list[dict[str, Any]], module: object, trainer: object
 ) -> dict[str, Any]:
     """What a checkpoint says about its stage, as plain numbers and strings.
 
@@ -58,8 +58,9 @@ def record(
         counters: its costs so far.
         provenance: the stages before it.
         module: its module.
-        data: the data module that it trains on; None: there is none.
+        trainer: has the data module that it trains on, if there is one.
     """
+    data = getattr(trainer, "datamodule", None)
     return {
         "stage": stage,
         "counters": counters.to_primitive(),

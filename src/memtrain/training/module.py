@@ -27,9 +27,8 @@ class StageModule(EvaluatedModule):
 
     Args:
         interface: what goes in and what comes out; linked from the data.
-        init_from: checkpoint of the stage before, to start from: networks and counters are taken over and the source is
-            recorded in every checkpoint of this stage. Not a hyperparameter; a resumed run takes nothing but the
-            networks' options from it.
+        init_from: checkpoint of the stage before, which hands on networks and counters and is recorded in every
+            checkpoint of this stage. Not a hyperparameter: a resumed run takes only its networks' options.
         seed: seed of the random choices inside a step; linked from `seed_everything`.
         learning_rate: AdamW's step size after warm-up.
         weight_decay: AdamW's decoupled weight decay.
@@ -38,13 +37,11 @@ class StageModule(EvaluatedModule):
         schedule: constant or cosine (to 0 at `max_steps`) after warm-up.
         clip: largest norm of the gradient of each network, on its own; 0: no clipping.
         micro_batches: parts of each rank's batch that go through the networks one after the other, to save memory; a
-            divisor of `data.batch_size`. Losses and gradients are those of the whole batch, except uniformity, which
-            is the mean of the parts' own.
+            divisor of `data.batch_size`. Losses and gradients are the whole batch's; uniformity is the parts' mean.
     """
 
     stage: ClassVar[str]
-    structure: ClassVar[str]
-    """Name of the option that sets the networks: two stages with equal ones can hand their weights on."""
+    structure: ClassVar[str]  # the option that sets the networks: stages with equal ones hand weights on
 
     def __init__(
         self,
@@ -100,16 +97,15 @@ class StageModule(EvaluatedModule):
             schedule.step()  # type: ignore[union-attr]
         tokens = batch.mask.numel() * self.trainer.world_size
         self.counters.count(tokens, found.sequential_flops, found.gradient_chain)
-        for name, value in (found.values() | {f"gradient_norm_{name}": norm for name, norm in norms.items()}).items():
+        for name, value in found.values(norms).items():
             self.log(f"train/{name}", value, prog_bar=name == "loss", batch_size=len(batch.index))
 
     def backward_all(self, batch: SequenceBatch) -> Outcome:
         """Losses and gradients of a batch, one micro-batch after the other."""
-        # For dropout in a cell, which takes no generator: a continued run must draw what an uninterrupted one draws.
-        strategy = self.trainer.strategy
-        shards = self.trainer.world_size * self.micro_batches
+        strategy, shards = self.trainer.strategy, self.trainer.world_size * self.micro_batches
         targets = valid_targets(batch, strategy)
         step = Step(batch, targets, shards, self.global_step, self.trainer.max_steps, self.seed)
+        # For dropout in a cell, which takes no generator: a continued run must draw what an uninterrupted one draws.
         torch.manual_seed(step.generator(f"rank {self.global_rank}").initial_seed())
         parts, outcomes = optimization.micro_batches(batch, self.micro_batches), []
         for part in parts:
@@ -134,11 +130,7 @@ class StageModule(EvaluatedModule):
         return []
 
     def setup(self, stage: str) -> None:
-        """Take over from `init_from`, unless a run of this stage is being continued.
-
-        Raises:
-            ValueError: if the stage cannot be trained like this.
-        """
+        """Take over from `init_from`, unless a run of this stage is being continued; see `memtrain.handover`."""
         starts = self.trainer.ckpt_path is None and not self.provenance
         if starts and self.source is not None:
             self.source.compare(self.interface, self.structure, self.hparams[self.structure])
@@ -150,8 +142,7 @@ class StageModule(EvaluatedModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Record stage, counters and provenance beside the weights."""
-        data = getattr(self.trainer, "datamodule", None)
-        checkpoint["memtrain"] = record(self.stage, self.counters, self.provenance, self, data)
+        checkpoint["memtrain"] = record(self.stage, self.counters, self.provenance, self, self.trainer)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take the counters and the provenance of a run that is being continued."""

@@ -1,6 +1,6 @@
 """Step and Outcome: what a stage's losses are given, and what they give back."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -82,9 +82,10 @@ class Outcome:
         """The sum of the terms."""
         return torch.stack(list(self.terms.values())).sum()
 
-    def values(self) -> dict[str, Tensor]:
-        """All scalars for the log, by name."""
-        return {"loss": self.loss, **self.terms, **self.means, **self.worst}
+    def values(self, norms: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """All scalars for the log, by name; `norms` are those of the gradients, by network."""
+        of_gradients = {f"gradient_norm_{name}": norm for name, norm in norms.items()}
+        return {"loss": self.loss, **self.terms, **self.means, **self.worst, **of_gradients}
 
     def detached(self) -> "Outcome":
         """The same numbers without gradient."""
