@@ -1,5 +1,8 @@
 """Checks of option values: a bad one is refused in one sentence that names option, value and remedy."""
 
+LARGEST_SEED = 2**32 - 1
+"""Of numpy's and Lightning's generators."""
+
 
 def require_at_least(option: str, value: float, minimum: float, example: float | str | None = None) -> None:
     """Refuse a value below a minimum.

@@ -1,6 +1,5 @@
 """Tokens on disk: prepared once into a cache folder, then memory-mapped by every process that reads them."""
 
-import hashlib
 import json
 import os
 import shutil
@@ -14,6 +13,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from memtrain.data.unpacked import one_line
+from memtrain.files import digest
 
 
 def default_cache_folder() -> Path:
@@ -42,8 +42,7 @@ def cache_entry(cache_folder: str | None, key: dict[str, Any]) -> Path:
         cache_folder: where prepared data sets are kept; None for `default_cache_folder`.
         key: identity of the source and every option that changes the tokens, as YAML primitives.
     """
-    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
-    return (_at_home(cache_folder) if cache_folder else default_cache_folder()) / digest
+    return (_at_home(cache_folder) if cache_folder else default_cache_folder()) / digest(key)
 
 
 def prepare_once(entry: Path, key: dict[str, Any], build: Callable[[Path], None]) -> None:

@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from dataclasses import fields
 
 from memtrain.experiment.specification import Budget, Experiment, Grid, Slurm
-from memtrain.limits import require_at_least
+from memtrain.limits import LARGEST_SEED, require_at_least
 
 OWN_FOLDERS = {"tuning": "the folder of the tuning runs", "slurm": "the folder of the cluster's scripts and logs"}
 WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 """A word that can be a folder's name."""
 MEMORY = re.compile(r"[1-9][0-9]*[KMGT]?")
 LEAST_HOURS = 0.1
-LARGEST_SEED = 2**32 - 1
-"""The largest that numpy's and Lightning's generators take."""
 PRINTABLE = re.compile(r"[^\s\"'\\]*")
 
 

@@ -14,13 +14,11 @@ from lightning.pytorch.cli import LightningArgumentParser
 from memtrain import data, training
 from memtrain.data import SequenceDataModule
 from memtrain.files import expanded
-from memtrain.limits import require_between
+from memtrain.limits import LARGEST_SEED, require_between
 from memtrain.networks import Interface
 from memtrain.parsing import SentenceParser
 from memtrain.training import StageModule
 
-LARGEST_SEED = 2**32 - 1
-"""That numpy takes."""
 TRAINER_DEFAULTS = {
     "max_steps": 1000,
     "max_epochs": -1,  # training goes by steps
