@@ -8,7 +8,7 @@ from PIL import Image
 from torch import Tensor
 
 from memtrain.callbacks.samples import image_grid
-from memtrain.data import SequenceDataModule
+from memtrain.data import TokenDataModule
 from memtrain.files import write_bytes, write_text
 from memtrain.limits import require_at_least
 from memtrain.networks import StreamingModel
@@ -51,7 +51,11 @@ def generate_samples(
             "bptt or baseline."
         )
     data = load_datamodule(checkpoint)
-    assert isinstance(data, SequenceDataModule)
+    if not isinstance(data, TokenDataModule):
+        raise ValueError(
+            f"{checkpoint} was trained on {type(data).__name__}, whose sequences are numbers, not tokens; use memtrain "
+            "forecast."
+        )
     images = data.modality == "image"
     samples = (IMAGES if images else TEXTS) if samples is None else samples
     length = data.sequence_length if length is None else length
@@ -74,7 +78,7 @@ def generate_samples(
         write_text(output, text)
 
 
-def start_tokens(data: SequenceDataModule, prompt: str | None) -> Tensor:
+def start_tokens(data: TokenDataModule, prompt: str | None) -> Tensor:
     """The tokens that the RNN is fed before it draws, int64 `[1, P]`."""
     if prompt is not None:
         tokens = data.encode_prompt(prompt)

@@ -17,11 +17,11 @@ TARGETS = torch.tensor([1, 0, 0, 0])
 MASK = torch.tensor([True, True, False, False])
 
 
-def seen(rows: slice = slice(None)) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+def seen(rows: slice = slice(None)) -> tuple[dict[str, Tensor], Tensor]:
     """What the head of two classes gives the metric for some of the rows."""
     head = Categorical(2).head(1)
     logits, targets, mask = LOGITS[rows], TARGETS[rows], MASK[rows]
-    return head.loss(logits, targets, mask), head.metrics(logits, targets, mask), mask
+    return {"loss": head.loss(logits, targets, mask), **head.metrics(logits, targets, mask)}, mask
 
 
 def test_prediction_by_hand() -> None:

@@ -7,7 +7,7 @@ from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from memtrain.callbacks.writer import tensorboard_writer
-from memtrain.data import SequenceDataModule
+from memtrain.data import TokenDataModule
 from memtrain.networks import StreamingModel
 from memtrain.networks.generation import generate_tokens
 from memtrain.training import StageModule
@@ -27,10 +27,11 @@ class Samples(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Generate as many tokens as a training sequence has, with the same random numbers every time."""
         writer = tensorboard_writer(trainer)
-        data: SequenceDataModule = trainer.datamodule  # type: ignore[attr-defined]
+        data = trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(pl_module, StageModule)
         *_, model = pl_module.models.values()
-        if writer is None or data.start_token is None or not isinstance(model, StreamingModel):
+        writes = isinstance(data, TokenDataModule) and data.start_token is not None
+        if writer is None or not writes or not isinstance(model, StreamingModel):
             return
         prompt = torch.full((self.samples, 1), data.start_token, device=pl_module.device)
         generator = torch.Generator().manual_seed(0)

@@ -2,16 +2,21 @@
 
 from memtrain.data.arrays import ArrayDataset
 from memtrain.data.base import SequenceDataModule, SequenceDataset
+from memtrain.data.numbers import NumberDataModule, NumberDataset, NumberRows
 from memtrain.data.probes import KeyValueRecall, ModularArithmetic, Parity, Retrieval, Stack, StringCopy
 from memtrain.data.raster import RasterDataModule
 from memtrain.data.sampler import ENDLESS
 from memtrain.data.text import TextDataModule
+from memtrain.data.tokens import TokenDataModule, TokenDataset
 
 __all__ = [
     "ENDLESS",
     "ArrayDataset",
     "KeyValueRecall",
     "ModularArithmetic",
+    "NumberDataModule",
+    "NumberDataset",
+    "NumberRows",
     "Parity",
     "RasterDataModule",
     "Retrieval",
@@ -20,4 +25,6 @@ __all__ = [
     "Stack",
     "StringCopy",
     "TextDataModule",
+    "TokenDataModule",
+    "TokenDataset",
 ]

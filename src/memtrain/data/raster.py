@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from memtrain.data.base import SequenceDataModule, SequenceDataset
 from memtrain.data.blocks import EVALUATION_SEED, Rows, Split, passes
 from memtrain.data.entropy import conditional_entropy, entropy
 from memtrain.data.gray import to_levels
@@ -18,11 +17,12 @@ from memtrain.data.repeats import warn_of_repeated_rows
 from memtrain.data.sampler import ENDLESS
 from memtrain.data.sources import cache_identity, local_path, refuse_subset
 from memtrain.data.token_file import TokenFile, cache_entry, prepare_once
+from memtrain.data.tokens import TokenDataModule, TokenDataset
 from memtrain.data.windows import WindowDataset
 from memtrain.limits import require_at_least, require_between
 
 
-class ImageDataset(SequenceDataset):
+class ImageDataset(TokenDataset):
     """Whole images: inputs are a black start pixel and all pixels but the last, targets are all pixels.
 
     For example, an image of 2x2 pixels `5 0 / 7 3`::
@@ -61,7 +61,7 @@ def with_start(pixels: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.pad(pixels, ((0, 0), (1, 0)))
 
 
-class RasterDataModule(SequenceDataModule):
+class RasterDataModule(TokenDataModule):
     """Gray-level images, row by row: handwritten digits, MNIST, Sketchy, QuickDraw or any folder.
 
     A source that has only a training split has `held_out` of its groups held out, half for validation and
@@ -143,7 +143,7 @@ class RasterDataModule(SequenceDataModule):
         key = self._cache_key
         prepare_once(cache_entry(self.cache_folder, key), key, self._write_pixels)
 
-    def build_dataset(self, split: Split) -> SequenceDataset:
+    def build_dataset(self, split: Split) -> TokenDataset:
         """Make one split; warn if what is evaluated occurs in training too."""
         stream = self.stream(split)
         if split != "train":

@@ -19,32 +19,28 @@ class Prediction(Metric):
     """
 
     full_state_update = False
-    loss_sum: Tensor
     valid: Tensor
 
     def __init__(self, names: tuple[str, ...] = ("accuracy",)) -> None:
         super().__init__()
-        self.names = names
-        self.add_state("loss_sum", torch.tensor(0.0), dist_reduce_fx="sum")
-        for name in names:
+        self.names = ("loss", *names)
+        for name in self.names:
             self.add_state(f"{name}_sum", torch.tensor(0.0), dist_reduce_fx="sum")
         self.add_state("valid", torch.tensor(0), dist_reduce_fx="sum")
 
-    def update(self, losses: Tensor, numbers: Mapping[str, Tensor], mask: Tensor) -> None:
+    def update(self, numbers: Mapping[str, Tensor], mask: Tensor) -> None:
         """Take in a batch.
 
         Args:
-            losses: nats of each target, `[...]`, 0 where there is none.
-            numbers: the head's further numbers, `[...]` each, likewise.
+            numbers: by name, `loss` (nats) and the head's further numbers of each target, `[...]`, 0 where there is
+                none.
             mask: bool `[...]`, True where there is a target.
         """
-        self.loss_sum += losses.detach().sum()
         for name in self.names:
-            setattr(self, f"{name}_sum", getattr(self, f"{name}_sum") + numbers[name].detach().sum())
+            getattr(self, f"{name}_sum").add_(numbers[name].detach().sum())
         self.valid += mask.sum()
 
     def compute(self) -> dict[str, Tensor]:
         """The numbers of the class's docstring."""
-        loss = self.loss_sum / self.valid
         means = {name: getattr(self, f"{name}_sum") / self.valid for name in self.names}
-        return {"loss": loss, "bits": loss / math.log(2), **means}
+        return {"loss": means["loss"], "bits": means["loss"] / math.log(2), **means}

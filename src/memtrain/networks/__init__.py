@@ -1,6 +1,7 @@
 """The networks: teacher (encoder, decoder), RNN (input encoder, cell, readout). They know nothing of Lightning."""
 
 from memtrain.networks.causal_transformer import CausalTransformer
+from memtrain.networks.channels import Channel, Channels
 from memtrain.networks.encoder import InputDescription, InputEncoder, Tokens
 from memtrain.networks.heads import Categorical, OutputDescription, OutputHead
 from memtrain.networks.interface import Interface
@@ -14,6 +15,8 @@ __all__ = [
     "RNN",
     "Categorical",
     "CausalTransformer",
+    "Channel",
+    "Channels",
     "InputDescription",
     "InputEncoder",
     "Interface",

@@ -19,6 +19,11 @@ class InputEncoder(nn.Module, ABC):
 class InputDescription(ABC):
     """What the inputs of a data set are."""
 
+    @property
+    def known_ahead(self) -> int:
+        """Numbers that are known of an input before it is observed, U."""
+        return 0
+
     @abstractmethod
     def encoder(self, width: int) -> InputEncoder:
         """A new encoder of such inputs, with vectors of `width` features, D."""

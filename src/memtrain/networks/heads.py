@@ -5,28 +5,41 @@ A head knows the parameters of a distribution over targets, its loss, how to dra
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from memtrain.limits import require_at_least
+from memtrain.networks.foresight import Foresight
 from memtrain.objectives.losses import cross_entropy
 
 
 class OutputHead(nn.Module, ABC):
-    """Maps features to the parameters of a distribution over one target.
+    """Maps features to the parameters of a distribution over targets: one class, or C numbers.
 
     Attributes:
         score: name of the number by which methods are compared: `loss` or a key of `metrics`.
         higher_is_better: whether a larger score is the better one.
+        foresight: brings in what is known ahead; None where nothing is.
     """
 
     score: str
     higher_is_better: bool
 
+    def __init__(self, *sizes: Any) -> None:
+        super().__init__(*sizes)
+        self.foresight: Foresight | None = None
+
+    def forward(self, features: Tensor, ahead: Tensor | None = None) -> Tensor:
+        """Features of `m_t` `[..., F]`, and `u_{t+1}` `[..., U]` where any is known, to parameters `[..., P]`."""
+        if self.foresight is not None:
+            features = self.foresight(features, ahead)
+        return self.parameters_of(features)
+
     @abstractmethod
-    def forward(self, features: Tensor) -> Tensor:
+    def parameters_of(self, features: Tensor) -> Tensor:
         """Features `[..., F]` to parameters `[..., P]`."""
 
     @abstractmethod
@@ -35,11 +48,11 @@ class OutputHead(nn.Module, ABC):
 
         Args:
             parameters: `[..., P]`.
-            targets: `[...]`; any valid value where there is no target.
-            mask: bool `[...]`, True where there is a target.
+            targets: `[...]`, or C numbers `[..., C]`; any valid value where there is no target.
+            mask: bool, the shape of `targets`, True where there is a target.
 
         Returns:
-            `[...]`, float32 or better.
+            The shape of `targets`, float32 or better.
         """
 
     @abstractmethod
@@ -48,11 +61,11 @@ class OutputHead(nn.Module, ABC):
 
         Args:
             parameters: `[..., P]`.
-            targets: `[...]`.
-            mask: bool `[...]`.
+            targets: as for `loss`.
+            mask: as for `loss`.
 
         Returns:
-            `[...]` each, by name; 0 or False where there is no target.
+            The shape of `targets` each, by name; 0 or False where there is no target.
         """
 
     @abstractmethod
@@ -65,7 +78,7 @@ class OutputHead(nn.Module, ABC):
             generator: a CPU generator; None: torch's global one.
 
         Returns:
-            `[B]`.
+            `[B]`, or C numbers `[B, C]`.
         """
 
 
@@ -86,7 +99,7 @@ class OutputDescription(ABC):
 Score = Literal["accuracy", "loss"]
 
 
-class CategoricalHead(nn.Linear, OutputHead):
+class CategoricalHead(OutputHead, nn.Linear):
     """Logits of V classes.
 
     Args:
@@ -98,6 +111,10 @@ class CategoricalHead(nn.Linear, OutputHead):
     def __init__(self, features: int, classes: int, score: Score) -> None:
         super().__init__(features, classes)
         self.score, self.higher_is_better = score, score == "accuracy"
+
+    def parameters_of(self, features: Tensor) -> Tensor:
+        """See `OutputHead.parameters_of`; one linear layer."""
+        return F.linear(features, self.weight, self.bias)
 
     def loss(self, parameters: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
         """See `OutputHead.loss`; cross-entropy."""

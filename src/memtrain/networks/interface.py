@@ -4,7 +4,8 @@ from dataclasses import asdict
 from typing import Any
 
 from memtrain.networks.encoder import InputDescription, Tokens
-from memtrain.networks.heads import Categorical, OutputDescription
+from memtrain.networks.foresight import Foresight
+from memtrain.networks.heads import Categorical, OutputDescription, OutputHead
 
 
 class Interface:  # no dataclass: the command line would make options of its two ends
@@ -23,6 +24,13 @@ class Interface:  # no dataclass: the command line would make options of its two
         """Tokens in, tokens out."""
         return cls(Tokens(vocabulary_size), Categorical(vocabulary_size))
 
+    def head(self, features: int) -> OutputHead:
+        """A new head on `features` features, F, which takes in what is known ahead."""
+        head = self.outputs.head(features)
+        if self.inputs.known_ahead:
+            head.foresight = Foresight(features, self.inputs.known_ahead)
+        return head
+
     def to_primitive(self) -> dict[str, Any]:
         """The descriptions as YAML primitives, each with `class_path` and `init_args`."""
         return {
@@ -32,6 +40,11 @@ class Interface:  # no dataclass: the command line would make options of its two
                 "outputs": {"class_path": class_path(self.outputs), "init_args": asdict(self.outputs)},  # type: ignore[call-overload]
             },
         }
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Interface) and (self.inputs, self.outputs) == (other.inputs, other.outputs)
+
+    __hash__ = object.__hash__
 
     def __str__(self) -> str:
         return f"{self.inputs} in, {self.outputs} out"

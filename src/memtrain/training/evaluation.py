@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import CatMetric
 
-from memtrain.batch import SequenceBatch
+from memtrain.batch import SequenceBatch, Targets
 from memtrain.metrics.drift import Drift
 from memtrain.metrics.prediction import Prediction
 from memtrain.metrics.rank import effective_rank
@@ -29,8 +29,7 @@ class Predictions:
     Attributes:
         parameters: of the head, by reading, `[B, W, P]` at the W timesteps that bear a target.
         head: says what they mean; that of any of the models.
-        targets: `[B, W]`.
-        mask: bool `[B, W]`, True where there is a target.
+        targets: at these timesteps.
         states: the RNN's own memories, rolled out from `m_init`, `[B, T, K, D]`; None without RNN.
         memories: the teacher's, `[B, T, K, D]`; None where they were not computed everywhere.
         one_step: the RNN's from the teacher's memories, likewise.
@@ -39,8 +38,7 @@ class Predictions:
 
     parameters: dict[str, Tensor]
     head: OutputHead
-    targets: Tensor
-    mask: Tensor
+    targets: Targets
     states: Tensor | None = None
     memories: Tensor | None = None
     one_step: Tensor | None = None
@@ -52,10 +50,18 @@ class Predictions:
         Args:
             reading: whose predictions.
         """
-        count, parameters = self.mask.sum(1), self.parameters[reading]
-        numbers = {"loss": self.head.loss(parameters, self.targets, self.mask)}
-        numbers |= self.head.metrics(parameters, self.targets, self.mask)
-        return {name: values.sum(1) / count for name, values in numbers.items()} | {"targets": count}
+        count = self.targets.mask.flatten(1).sum(1)
+        numbers = self.numbers(self.parameters[reading])
+        return {name: values.flatten(1).sum(1) / count for name, values in numbers.items()} | {"targets": count}
+
+    def numbers(self, parameters: Tensor) -> dict[str, Tensor]:
+        """Loss and further numbers of each target, the shape of the targets each.
+
+        Args:
+            parameters: of one reading.
+        """
+        values, mask = self.targets.values, self.targets.mask
+        return {"loss": self.head.loss(parameters, values, mask), **self.head.metrics(parameters, values, mask)}
 
 
 def predict(models: Mapping[str, SequenceModel], batch: SequenceBatch) -> Predictions:
@@ -66,9 +72,10 @@ def predict(models: Mapping[str, SequenceModel], batch: SequenceBatch) -> Predic
         batch: `[B, T]`.
     """
     bearing = bearing_timesteps(batch.mask)
-    parameters = {reading: model.outputs(batch.inputs, bearing) for reading, model in models.items()}
+    targets = batch.at(bearing)
+    parameters = {reading: model.outputs(batch.inputs, bearing, targets.ahead) for reading, model in models.items()}
     (head, *_) = (model.head for model in models.values())
-    return Predictions(parameters, head, batch.targets[:, bearing], batch.mask[:, bearing])
+    return Predictions(parameters, head, targets)
 
 
 def predict_with_memories(
@@ -85,31 +92,31 @@ def predict_with_memories(
     """
     inputs = batch.inputs
     bearing = bearing_timesteps(batch.mask)
+    targets = batch.at(bearing)
     parameters: dict[str, Tensor] = {}
     states = memories = one_step = None
     if rnn is not None:
         initial = rnn.initial_memory(len(inputs))
         embeddings = rnn.embed(inputs)
         states = rollout(rnn.cell, initial, embeddings)
-        parameters["rollout"] = rnn.read(states[:, bearing])
+        parameters["rollout"] = rnn.read(states[:, bearing], targets.ahead)
     if teacher is not None:
         every = torch.arange(inputs.shape[1], device=inputs.device)
         wanted = every if everywhere else torch.cat([bearing, bearing - 1]).clamp(min=0).unique()
         memories = teacher.encode(inputs, wanted)
-        parameters["teacher"] = teacher.read(memories[:, torch.searchsorted(wanted, bearing)])
+        parameters["teacher"] = teacher.read(memories[:, torch.searchsorted(wanted, bearing)], targets.ahead)
         if rnn is not None:
             after = every if everywhere else bearing
             before = torch.cat([initial.unsqueeze(1), memories], dim=1)
             # Entry 0 is m_init, the memory before x_0; entry i + 1 is the memory at wanted[i].
             index = torch.where(after > 0, torch.searchsorted(wanted, after - 1) + 1, 0)
             one_step = rnn.step(before[:, index], embeddings[:, after])
-            parameters["one_step"] = rnn.read(one_step[:, bearing] if everywhere else one_step)
+            parameters["one_step"] = rnn.read(one_step[:, bearing] if everywhere else one_step, targets.ahead)
     if not everywhere:
         memories = one_step = None
     model = rnn if rnn is not None else teacher
     assert model is not None
-    targets, mask = batch.targets[:, bearing], batch.mask[:, bearing]
-    return Predictions(parameters, model.head, targets, mask, states, memories, one_step, everywhere)
+    return Predictions(parameters, model.head, targets, states, memories, one_step, everywhere)
 
 
 class Evaluation(nn.Module):
@@ -144,10 +151,8 @@ class Evaluation(nn.Module):
 
     def update(self, result: Predictions) -> None:
         """Take in a batch."""
-        targets, mask = result.targets, result.mask
         for reading, parameters in result.parameters.items():
-            losses = result.head.loss(parameters.detach(), targets, mask)
-            self.of(reading).update(losses, result.head.metrics(parameters.detach(), targets, mask), mask)
+            self.of(reading).update(result.numbers(parameters.detach()), result.targets.mask)
         if result.memories is not None and result.states is not None and result.one_step is not None:
             self.drift.update(result.states, result.memories)
             self.one_step.update(result.one_step, result.memories)

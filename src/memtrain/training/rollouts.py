@@ -97,11 +97,11 @@ class RolloutModule(MemoryModule):
             rolled: its on-policy memories.
             detach: keep the gradient from f.
         """
-        targets, mask = step.batch.targets[:, rolled.timesteps], step.batch.mask[:, rolled.timesteps]
-        bearing = bearing_timesteps(mask)
-        states, targets, mask = rolled.states[:, bearing], targets[:, bearing], mask[:, bearing]
-        errors = self.rnn.head.loss(self.rnn.read(states.detach() if detach else states), targets, mask)
-        return step.masked_mean(errors, mask, step.targets[rolled.timesteps].sum())
+        bearing = bearing_timesteps(step.batch.mask[:, rolled.timesteps])
+        states, targets = rolled.states[:, bearing], step.batch.at(rolled.timesteps[bearing])
+        parameters = self.rnn.read(states.detach() if detach else states, targets.ahead)
+        errors = self.rnn.head.loss(parameters, targets.values, targets.mask)
+        return step.masked_mean(errors, targets.mask, step.targets[rolled.timesteps].sum())
 
     def outcome(self, step: Step, terms: dict[str, Tensor], rolled: OnPolicy) -> Outcome:
         """The outcome of a step with these terms."""
