@@ -99,7 +99,7 @@ def test_scaling_is_undone(value: float, center: float, scale: float, asinh: boo
 
 
 def test_a_channel_that_cannot_be_scaled_is_refused() -> None:
-    with pytest.raises(ValueError, match="Channel flat has center 1.0 and scale 0.0"):
+    with pytest.raises(ValueError, match=r"Channel flat has center 1\.0 and scale 0\.0"):
         Channel("flat", center=1.0, scale=0.0)
     with pytest.raises(ValueError, match="Channel empty has center nan"):
         Channel("empty", center=NAN)

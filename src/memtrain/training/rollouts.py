@@ -68,7 +68,7 @@ class RolloutModule(MemoryModule):
         """
         inputs, solver = step.batch.inputs, self.trajectory.at(step.number, step.total)
         window = self.windows.at(step.number, step.total, step.length)
-        starts = self.windows.draw(window, step.length, step.generator("starts")).to(inputs.device)
+        starts = self.windows.draw(window, step.targets > 0, step.generator("starts")).to(inputs.device)
         times = starts[:, None] + 1 + torch.arange(window, device=inputs.device)  # [S, W]
         labels = self.windows.labels(window).to(inputs.device)
         timesteps = times[:, labels].flatten()

@@ -21,11 +21,14 @@ class Windows:
         length: inputs of a rollout, W; null: the whole sequence. A list makes it grow over the stage, each entry for
             an equal share of the steps, for example [16, 32, 64, 128].
         label_stride: the loss is taken at every s-th step of a rollout.
+        over_targets: half of the rollouts from the teacher's memories hold a timestep that bears a target, so that a
+            lone target is not missed in most steps; false: all start at random.
     """
 
     starts: int = 1
     length: int | list[int | None] | None = None
     label_stride: int = 1
+    over_targets: bool = False
 
     def __post_init__(self) -> None:
         """Refuse options that cannot be."""
@@ -74,18 +77,21 @@ class Windows:
             )
         return window
 
-    def draw(self, window: int, length: int, generator: torch.Generator) -> Tensor:
+    def draw(self, window: int, bearing: Tensor, generator: torch.Generator) -> Tensor:
         """Where the rollouts of one optimizer step start: -1 means "from `m_init`", s means "from `m_s`".
 
         Args:
             window: W, of `at`.
-            length: T.
+            bearing: bool `[T]`, the timesteps that bear a target.
             generator: of `memtrain.objectives.step_generator`.
 
         Returns:
             int64 `[S]`, S at most `starts`, ascending, on the CPU.
         """
-        return sample_starts(length, window, self.starts, generator) if self.needs_teacher else torch.tensor([-1])
+        if not self.needs_teacher:
+            return torch.tensor([-1])
+        held = bearing.cpu() if self.over_targets else None
+        return sample_starts(len(bearing), window, self.starts, generator, held)
 
     def labels(self, window: int) -> Tensor:
         """The labeled steps of a rollout of W inputs: int64 `[L]` in `0..W-1`, on the CPU."""
