@@ -25,6 +25,7 @@ from memtrain.networks import (
     OutputDescription,
     OutputHead,
     Teacher,
+    Tokens,
 )
 from memtrain.objectives import futures
 
@@ -182,6 +183,13 @@ def test_a_prediction_sees_of_the_next_row_what_is_known_ahead_and_nothing_else(
         assert not different[:3].any(), name
         assert bool(different[3]) == seen_ahead, name
         assert different[4], name
+
+
+def test_a_world_that_is_not_observed_leaves_actions_and_covariates() -> None:
+    packed = torch.from_numpy(CHANNELS.pack(np.array([14.0, 18.0, 2.0])))
+    assert CHANNELS.unobserved(packed).tolist() == [0.0, 0.5, 2.0, 0.0, 1.0, 1.0]
+    with pytest.raises(ValueError, match=r"model.windows.observed is given, but the inputs are 5 tokens"):
+        Tokens(5).unobserved(torch.zeros(2, 3, dtype=torch.long))
 
 
 @torch.no_grad()

@@ -2,6 +2,7 @@
 
 from memtrain.data.arrays import ArrayDataset
 from memtrain.data.base import SequenceDataModule, SequenceDataset
+from memtrain.data.episodes import EpisodesDataModule
 from memtrain.data.numbers import NumberDataModule, NumberDataset, NumberRows
 from memtrain.data.probes import KeyValueRecall, ModularArithmetic, Parity, Retrieval, Stack, StringCopy
 from memtrain.data.raster import RasterDataModule
@@ -12,6 +13,7 @@ from memtrain.data.tokens import TokenDataModule, TokenDataset
 __all__ = [
     "ENDLESS",
     "ArrayDataset",
+    "EpisodesDataModule",
     "KeyValueRecall",
     "ModularArithmetic",
     "NumberDataModule",

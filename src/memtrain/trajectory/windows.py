@@ -23,12 +23,15 @@ class Windows:
         label_stride: the loss is taken at every s-th step of a rollout.
         over_targets: half of the rollouts from the teacher's memories hold a timestep that bears a target, so that a
             lone target is not missed in most steps; false: all start at random.
+        observed: inputs at the beginning of a rollout that are seen as they are; of later ones only what is known
+            ahead, as actions: a world model that goes on without the world. null: all are seen.
     """
 
     starts: int = 1
     length: int | list[int | None] | None = None
     label_stride: int = 1
     over_targets: bool = False
+    observed: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse options that cannot be."""
@@ -41,6 +44,8 @@ class Windows:
             require_at_least("model.windows.length", length, 1)
         require_at_least("model.windows.starts", self.starts, 1)
         require_at_least("model.windows.label_stride", self.label_stride, 1)
+        if self.observed is not None:
+            require_at_least("model.windows.observed", self.observed, 0, example="4, or null for all")
         if self.label_stride > min(known, default=self.label_stride):
             raise ValueError(
                 f"model.windows.label_stride is {self.label_stride}, but the shortest model.windows.length is "
