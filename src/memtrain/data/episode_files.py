@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,7 +65,7 @@ def read_npz(path: Path) -> dict[str, dict[str, NDArray[Any]]]:
     try:
         with np.load(path, allow_pickle=False) as file:
             return {"": {name: file[name] for name in file.files}}
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, OSError, EOFError, BadZipFile) as error:
         raise ValueError(f"{path} is no readable .npz file of numbers: {' '.join(str(error).split())}") from error
 
 

@@ -159,7 +159,7 @@ class GymnasiumTask(Task):
     @property
     def horizon(self) -> int:
         """See `Task.horizon`."""
-        steps = self.limit or self._sizes[2]
+        steps = self._sizes[2] if self.limit is None else self.limit
         if steps is None:
             raise ValueError(f"environment {self.name} has no limit of steps; give limit, for example 500.")
         return steps
