@@ -32,8 +32,8 @@ class MemoryGeometry(Callback):
         sequences = min(len(dataset), -(-self.points // data.sequence_length))
         batch = dataset.__getitems__(range(sequences))
         colors = {
-            "sequence": torch.arange(sequences)[:, None].expand_as(batch.inputs),
-            "timestep": torch.arange(data.sequence_length).expand_as(batch.inputs),
+            "sequence": torch.arange(sequences)[:, None].expand(batch.inputs.shape[:2]),
+            "timestep": torch.arange(data.sequence_length).expand(batch.inputs.shape[:2]),
         }
         labels = data.memory_labels(batch)
         if labels is not None:
