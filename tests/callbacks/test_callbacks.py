@@ -137,7 +137,7 @@ def test_without_tensorboard_nothing_is_computed(
         raise AssertionError("computed for nobody")
 
     monkeypatch.setattr("memtrain.callbacks.samples.generate_tokens", fail)
-    monkeypatch.setattr("memtrain.data.Retrieval.memory_labels", fail)
+    monkeypatch.setattr("memtrain.data.SequenceDataModule.memory_labels", fail)
     monkeypatch.setattr("memtrain.callbacks.drift_curve.Figure", fail)
     data = RasterDataModule(image_size=4, batch_size=4, evaluation_samples=8, cache_folder=str(tmp_path))
     run(SMTModule, data, tmp_path, CSVLogger(tmp_path) if logger == "csv" else False)
