@@ -55,6 +55,7 @@ def check(experiment: Experiment) -> None:
     check_overwritten(experiment)
     check_slurm(experiment.slurm)
     check_lists(experiment)
+    check_comparison(experiment)
     if experiment.grid is not None:
         check_grid(experiment, experiment.grid)
 
@@ -119,6 +120,26 @@ def check_grid(experiment: Experiment, grid: Grid) -> None:
     shared = set(grid.seeds) & set(experiment.seeds)
     if shared:
         raise ValueError(f"grid.seeds has {shared.pop()}, which is among seeds too; tune on a seed of its own.")
+
+
+def check_comparison(experiment: Experiment) -> None:
+    """Refuse pairs that are none, or of unknown methods, and a threshold that is no accuracy."""
+    seen: set[frozenset[str]] = set()
+    for number, pair in enumerate(experiment.family or []):
+        place = f"family[{number}] is [{', '.join(pair)}]"
+        if len(pair) != 2 or pair[0] == pair[1]:
+            raise ValueError(f"{place}, but must be two methods, for example [smt_dmt, bptt].")
+        unknown = [name for name in pair if name not in experiment.methods]
+        if unknown:
+            raise ValueError(f"{place}, but methods has {', '.join(experiment.methods)}, and no {unknown[0]}.")
+        if frozenset(pair) in seen:
+            raise ValueError(f"{place}, a pair that family has twice; leave one out.")
+        seen.add(frozenset(pair))
+    solved_at = experiment.solved_at
+    if solved_at is not None and not 0 < solved_at <= 1:
+        raise ValueError(
+            f"solved_at is {solved_at:g}, but must be an accuracy above 0 and at most 1; choose for example 0.95."
+        )
 
 
 def check_overwritten(experiment: Experiment) -> None:

@@ -90,12 +90,15 @@ def require_plain(content: Any, file: Path, place: str = "") -> None:
 
 
 def select(experiment: Experiment, methods: Sequence[str]) -> Experiment:
-    """The experiment with these of its methods alone, and no learning rates to choose for the others."""
+    """The experiment with these of its methods alone, without learning rates to choose and pairs of the others."""
+    family = experiment.family
+    if family is not None:
+        family = [pair for pair in family if set(pair) <= set(methods)]
     grid, left_out = experiment.grid, set(experiment.methods) - set(methods)
     if grid is not None:
         rates = {method: rates for method, rates in grid.learning_rates.items() if method not in left_out}
         grid = replace(grid, learning_rates=rates)
-    return replace(experiment, methods={name: experiment.methods[name] for name in methods}, grid=grid)
+    return replace(experiment, methods={name: experiment.methods[name] for name in methods}, grid=grid, family=family)
 
 
 def unshared(content: Any) -> Any:

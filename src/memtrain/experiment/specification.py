@@ -138,7 +138,12 @@ class Experiment:
         evaluation: how checkpoints are read.
         seeds: one run each.
         grid: learning rates to choose from; null: those of the stages.
-        measurement: in place of everything from `data` to `grid`: `class_path` of a function and its `init_args`.
+        family: the pairs of methods that are compared at each difficulty, as [[smt_dmt, bptt]]; null: each two.
+            The more pairs, the more seeds a verdict needs, so declare those that the claim is about, before the runs:
+            a family that not all runs were started with does not count.
+        solved_at: accuracy in 0..1 from which on a run has solved its task, as 0.95, where runs solve it or stay at
+            chance: methods are then compared by how many seeds solve it; null: by the seeds' accuracies or losses.
+        measurement: in place of everything from `data` to `solved_at`: `class_path` of a function and its `init_args`.
         slurm: what to ask a cluster for.
     """
 
@@ -154,6 +159,8 @@ class Experiment:
     evaluation: Evaluation = field(default_factory=Evaluation)
     seeds: list[int] = field(default_factory=lambda: [0])
     grid: Grid | None = None
+    family: list[list[str]] | None = None
+    solved_at: float | None = None
     measurement: dict | None = None
     slurm: Slurm = field(default_factory=Slurm)
 
