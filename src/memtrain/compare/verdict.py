@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 import pandas as pd
 
 from memtrain.compare.declared import Declared
-from memtrain.compare.estimates import interquartile_mean, interval, probability_of_improvement
+from memtrain.compare.estimates import Values, interquartile_mean, interval, probability_of_improvement
 from memtrain.compare.family import PLACE, Comparison, Family, at, families
 from memtrain.compare.protocol import protocol
 from memtrain.compare.queries import (
@@ -68,9 +68,11 @@ def judgments(found: list[tuple[Family, Comparison, float]], rows: pd.DataFrame)
     """
     metric, wrong = score_of(rows).name, set(rows.loc[diverged(rows), "method"])
     values = {str(method): own[metric] for method, own in rows.groupby("method", sort=False)}
+    judged = {method for _, one, _ in found if one.p_value is not None for method in (one.better, one.worse)}
+    estimates = {method: estimate(metric, values[method]) for method in judged}
     for family, one, p_value in found:
         if one.p_value is not None:
-            yield judgment(family, one, p_value, metric, values)
+            yield judgment(family, one, p_value, estimates)
     named = {method for _, one, _ in found for method in (one.better, one.worse)}
     few = [m for m in ranked(rows) if m in named - wrong and len(values[m]) < SEEDS_NEEDED]
     if few:
@@ -83,23 +85,34 @@ def judgments(found: list[tuple[Family, Comparison, float]], rows: pd.DataFrame)
         )
 
 
-def judgment(family: Family, one: Comparison, p_value: float, metric: str, values: Mapping[str, pd.Series]) -> str:
-    """Who is ahead, or that it is undecided, and what would decide it."""
-    better, worse = (reached(one.test, method, metric, values[method]) for method in (one.better, one.worse))
+def judgment(family: Family, one: Comparison, p_value: float, estimates: Mapping[str, str]) -> str:
+    """Who is ahead, or that it is undecided, and what would decide it.
+
+    Args:
+        family: of the comparison.
+        one: the comparison.
+        p_value: adjusted for the family.
+        estimates: what each method reaches over its seeds.
+    """
+    better = f"{one.better} ({estimates[one.better]}, {seeds_of(one.test, one.ahead)})"
+    worse = f"{one.worse} ({estimates[one.worse]}, {seeds_of(one.test, one.behind)})"
     holds = p_value <= LEVEL and one.is_consistent
     relation = "is ahead of" if holds else "is undecided against"
-    size = len(family.comparisons)
     figures = f"P(better) {probability_of_improvement(one.ahead, one.behind):.2f}, {shown(p_value)}"
-    sentence = f"{better} {relation} {worse}: {figures} ({one.test.name}, Holm over {size})"
+    sentence = f"{better} {relation} {worse}: {figures} ({one.test.name}, Holm over {len(family.comparisons)})"
     return f"{sentence}." if holds else f"{sentence}; {remedy(family, one)}."
 
 
-def reached(test: SignificanceTest, method: str, metric: str, values: pd.Series) -> str:
-    """A method with what it reaches over its seeds."""
+def estimate(metric: str, values: pd.Series) -> str:
+    """The interquartile mean over seeds and its interval."""
     numbers = values.to_numpy(dtype=float)
-    solved = f"solved by {test.solved(numbers)} of " if isinstance(test, SolveRate) else ""
-    estimate = f"IQM {readable(metric, interquartile_mean(numbers))} {bounds(metric, interval(numbers))}"
-    return f"{method} ({estimate}, {solved}{len(numbers)} seeds)"
+    return f"IQM {readable(metric, interquartile_mean(numbers))} {bounds(metric, interval(numbers))}"
+
+
+def seeds_of(test: SignificanceTest, values: Values) -> str:
+    """How many seeds there are, and how many of them have solved the task where that counts."""
+    solved = f"solved by {test.solved(values)} of " if isinstance(test, SolveRate) else ""
+    return f"{solved}{len(values)} seeds"
 
 
 def shown(p_value: float) -> str:
