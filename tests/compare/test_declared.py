@@ -28,14 +28,16 @@ def test_a_folder_without_experiment_files_declares_nothing(tmp_path: Path) -> N
 def test_what_memtrain_run_writes_is_read(tmp_path: Path) -> None:
     changes = ["name=fabricated", "family=[[bptt, smt_dmt]]", "solved_at=0.95"]
     write_experiment(read_experiment(FILE, changes), tmp_path)
-    assert declared_in(tmp_path) == Declared(PAIR, 0.95)
+    found = declared_in(tmp_path)
+    assert (found.family, found.solved_at) == (PAIR, 0.95)
+    assert found.runs == {("bptt", 8, 0), ("smt_dmt", 8, 0)}
 
 
 def test_a_selection_of_methods_declares_a_part_of_the_family(tmp_path: Path) -> None:
     changes = ["name=fabricated", "family=[[bptt, smt_dmt]]"]
     for methods in (["bptt"], ["smt_dmt"], ["bptt", "smt_dmt"]):
         write_experiment(read_experiment(FILE, changes, methods=methods), tmp_path)
-    assert declared_in(tmp_path) == Declared(PAIR)
+    assert declared_in(tmp_path).family == PAIR
 
 
 def test_a_family_that_grows_holds_all_pairs(tmp_path: Path) -> None:
@@ -62,16 +64,23 @@ def test_tuning_runs_are_counted_for_each_method(tmp_path: Path) -> None:
     assert declared_in(tmp_path).trials == {"bptt": 2, "smt_dmt": 1}
 
 
+def test_the_same_tuning_in_several_folders_counts_once(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        declared_in(tmp_path / name)
+        (tmp_path / name / "tuning.csv").write_text("experiment,method,seed\nfabricated,bptt,7\n")
+    folders = [tmp_path / "one", tmp_path / "two"]
+    assert read_declared(folders, read_results(folders))["fabricated"].trials == {"bptt": 1}
+
+
 @pytest.mark.parametrize(
     ("file", "content", "sentence"),
     [
         ("experiment-1.yaml", "name: [", "experiment-1.yaml is no YAML file"),
         ("experiment-1.yaml", "- 1", "experiment-1.yaml is no experiment"),
-        (
-            "experiment-1.yaml",
-            "name: fabricated\nfamily: bptt",
-            "experiment-1.yaml has a family that is no list of pairs",
-        ),
+        ("experiment-1.yaml", "name: fabricated\nfamily: bptt", "its family is no list of pairs"),
+        ("experiment-1.yaml", "name: fabricated\nfamily: 3", "experiment-1.yaml is no experiment"),
+        ("experiment-1.yaml", "name: fabricated\nseeds: 3\nmethods: {a: []}", "experiment-1.yaml is no experiment"),
+        ("experiment-1.yaml", "name: fabricated\ndifficulty: {key: length}", "experiment-1.yaml is no experiment"),
         ("tuning.csv", "", "tuning.csv is no table of tuning runs"),
         ("tuning.csv", "a,b\n1,2", "tuning.csv is no table of tuning runs"),
     ],

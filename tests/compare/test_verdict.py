@@ -184,6 +184,24 @@ def test_unequal_tuning_is_told() -> None:
     assert told(first=4) == ["fabricated: tuning trials: first 4, second untuned.", unequal]
 
 
+def test_runs_that_were_asked_for_and_are_not_there_make_it_a_look_in_between() -> None:
+    rows = rows_of({"first": HIGH, "second": LOW})
+    asked = frozenset((method, 8, seed) for method in ("first", "second") for seed in range(5))
+
+    def told(asked_for: frozenset[tuple[str, float | None, int]], own: pd.DataFrame) -> list[str]:
+        said = verdict(own, NONE, {"fabricated": Declared(runs=asked_for)}).splitlines()
+        return [line for line in said if "in between" in line]
+
+    assert told(asked, rows) == []
+    more = asked | {("first", 8, 5), ("second", 16, 0)}
+    assert told(more, rows) == [
+        "fabricated: 2 of 12 runs that were asked for have not ended: this is a look in between, and p holds for the "
+        "whole alone."
+    ]
+    plain = rows.assign(difficulty=math.nan, evaluation_difficulty=math.nan)
+    assert told(frozenset((method, None, seed) for method, _, seed in asked), plain) == []
+
+
 def test_compare_reads_what_the_folder_declares(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for method, values in (("first", HIGH), ("second", LOW), ("third", BETWEEN)):
         for seed, accuracy in enumerate(values):

@@ -1,6 +1,7 @@
 """What an experiment has declared of its comparison: the pairs that are compared, when a run has solved; its tuning."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ ENCODING = "utf-8-sig"
 """Of tables, which a spreadsheet saves with a mark at their beginning."""
 
 Pair = frozenset[str]
+RunName = tuple[str, float | None, int]
 
 
 @dataclass(frozen=True)
@@ -26,12 +28,14 @@ class Declared:
         family: the pairs of methods that are compared; None: all.
         solved_at: accuracy from which on a run has solved the task; None: it is no task that a run solves or fails.
         trials: tuning runs of each method that has any.
+        runs: method, difficulty (None where there is none) and seed of each run that was asked for.
         remarks: sentences about declarations that do not hold.
     """
 
     family: frozenset[Pair] | None = None
     solved_at: float | None = None
     trials: Mapping[str, int] = field(default_factory=dict)
+    runs: frozenset[RunName] = frozenset()
     remarks: tuple[str, ...] = ()
 
 
@@ -55,7 +59,8 @@ def read_declared(directories: Iterable[Path], found: Sequence[Finished]) -> dic
             files.setdefault(str(content.get("name")), []).append(content)
         if (directory / "tuning.csv").is_file():
             tables.append(read_tuning(directory / "tuning.csv"))
-    trials = pd.concat(tables) if tables else pd.DataFrame(columns=["experiment", "method"])
+    # several folders may hold the same tuning
+    trials = pd.concat(tables).drop_duplicates() if tables else pd.DataFrame(columns=["experiment", "method"])
     return {
         name: declared(contents, trials.loc[trials["experiment"] == name, "method"].value_counts().to_dict())
         for name, contents in files.items()
@@ -79,7 +84,15 @@ def declared(files: Sequence[Mapping[str, Any]], trials: Mapping[str, int]) -> D
     solved_at = thresholds.pop() if len(thresholds) == 1 else None
     if thresholds and solved_at is None:
         remarks.append("the experiment files of its folder differ in solved_at; solve rates do not count.")
-    return Declared(family, solved_at, trials, tuple(remarks))
+    runs = frozenset(itertools.chain.from_iterable(runs_of(file) for file in files))
+    return Declared(family, solved_at, trials, runs, tuple(remarks))
+
+
+def runs_of(file: Mapping[str, Any]) -> Iterator[RunName]:
+    """The runs that an experiment file asks for."""
+    difficulty = file.get("difficulty")
+    values = difficulty["values"] if difficulty else [None]
+    yield from itertools.product(file.get("methods") or {}, values, file.get("seeds") or [])
 
 
 def pairs_of(family: Iterable[Sequence[str]]) -> frozenset[Pair]:
@@ -95,17 +108,23 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path} is no YAML file ({' '.join(str(error).split())}); remove it.") from None
     if not isinstance(content, dict):
         raise ValueError(f"{path} is no experiment; remove it.")
-    family = content.get("family")
-    if family is not None and not (isinstance(family, list) and all(isinstance(pair, list) for pair in family)):
-        raise ValueError(f"{path} has a family that is no list of pairs; remove it.")
+    try:
+        list(runs_of(content))
+        if any(len(pair) != 2 for pair in pairs_of(content.get("family") or [])):
+            raise ValueError("its family is no list of pairs")
+    except (TypeError, KeyError, ValueError) as error:
+        raise ValueError(f"{path} is no experiment ({' '.join(str(error).split())}); remove it.") from None
     return content
 
 
 def read_tuning(path: Path) -> pd.DataFrame:
-    """Experiment and method of each tuning run."""
+    """The tuning runs, one a row."""
     try:
         table = pd.read_csv(path, dtype=str, encoding=ENCODING)
-        return table[["experiment", "method"]]
-    except (ValueError, KeyError) as error:  # pandas' own are, and so is what is no UTF-8
+        missing = {"experiment", "method"} - set(table)
+        if missing:
+            raise ValueError(f"it has no column {min(missing)}")
+        return table
+    except ValueError as error:  # pandas' own are, and so is what is no UTF-8
         reason = " ".join(str(error).split())
         raise ValueError(f"{path} is no table of tuning runs ({reason}); remove it, and run the experiment.") from None

@@ -1,10 +1,11 @@
 """Sentences about how a comparison was made: its family, what cannot be decided, what was left out, and tuning."""
 
+import math
 from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
-from memtrain.compare.declared import Declared
+from memtrain.compare.declared import Declared, RunName
 from memtrain.compare.family import Family
 from memtrain.compare.queries import score_of
 from memtrain.compare.significance import LEVEL
@@ -31,6 +32,13 @@ def protocol(judged: list[Family], declared: Declared, rows: pd.DataFrame) -> It
             )
     if any(one.p_value is not None and p > LEVEL for family in judged for one, p in family.results):
         yield "a claim by more seeds needs all of them fresh: seeds added after a look at the others make p too small."
+    ended = {run_of(*run) for run in rows[["method", "difficulty", "seed"]].itertuples(index=False)}
+    left = {run_of(*run) for run in declared.runs} - ended
+    if left:
+        yield (
+            f"{len(left)} of {len(declared.runs)} runs that were asked for have not ended: this is a look in between, "
+            "and p holds for the whole alone."
+        )
     methods = list(dict.fromkeys(map(str, rows["method"])))
     named = methods if declared.family is None else frozenset().union(*declared.family)
     left_out = [method for method in methods if method not in named]
@@ -40,6 +48,11 @@ def protocol(judged: list[Family], declared: Declared, rows: pd.DataFrame) -> It
         yield f"solved_at is declared, but methods are compared by {score_of(rows).name}; solve rates do not count."
     yield from declared.remarks
     yield from tuning(methods, declared.trials)
+
+
+def run_of(method: str, difficulty: float | None, seed: int) -> RunName:
+    """A run's name, with None where it has no difficulty."""
+    return method, None if difficulty is None or math.isnan(difficulty) else difficulty, seed
 
 
 def tuning(methods: list[str], trials: Mapping[str, int]) -> Iterator[str]:
