@@ -125,7 +125,7 @@ def claims_too_much(page: str, results: pd.DataFrame) -> bool:
     """Whether a page does not say that nothing is decided, where the verdict says so."""
     none = pd.DataFrame(columns=["experiment", "method", "difficulty", "seed"])
     decided = "is ahead of" in verdict(results, none, {})
-    return not decided and not re.search(r"\bUndecided: [^.]* seeds?; at least five are needed", page)
+    return not decided and not re.search(r"\bUndecided: [^.]* seeds?; at least five are needed", " ".join(page.split()))
 
 
 @pytest.mark.parametrize("folder", COMPARISONS, ids=lambda folder: folder.name)
