@@ -91,7 +91,7 @@ def next_commands(rows: pd.DataFrame, directory: Path) -> list[str]:
         best = final[final["method"] == ranked(final)[0]].sort_values("seed", kind="stable").iloc[0]
         checkpoint = best["folder"] / LAST_CHECKPOINT
         # where accuracy counts, most outputs are no tokens of a continuation, and many were never trained
-        if checkpoint.is_file() and score_of(own).name == "loss":
+        if checkpoint.is_file() and score_of(own).name == "loss" and pd.notna(best["bits"]):  # only classes have bits
             commands.append(["memtrain", "generate", "--checkpoint", str(checkpoint)])
     return [shlex.join(command) for command in commands]
 

@@ -15,7 +15,9 @@ from memtrain.style import GRAY, LineStyle, Look
 
 REFERENCES: dict[str, dict[str, LineStyle]] = {
     "accuracy": {"chance": ":", "shortcut_accuracy": "-.", "best_possible": "--"},
-    "loss": {"unigram_entropy": ":", "bigram_entropy": "--"},
+    "loss": {"unigram_entropy": ":", "bigram_entropy": "--", "memoryless_loss": ":", "best_possible_loss": "--"},
+    "crps": {"seasonal_naive_crps": ":"},
+    "mae": {"seasonal_naive_mae": ":"},
 }
 UNITS = {"loss": " (nats per target)"}
 """Of scores, in the labels of axes."""
@@ -114,7 +116,7 @@ def reference_lines(rows: pd.DataFrame, metric: str) -> dict[float, tuple[str, L
     """Heights of the lines to draw, with label and line style; equal ones share a label."""
     lines: dict[float, tuple[str, LineStyle]] = {}
     for name, style in REFERENCES.get(metric, {}).items():
-        if rows[name].notna().any():
+        if name in rows and rows[name].notna().any():
             height, label = float(rows[name].mean()), name.replace("_", " ")
             lines[height] = (f"{lines[height][0]},\n{label}", lines[height][1]) if height in lines else (label, style)
     return lines

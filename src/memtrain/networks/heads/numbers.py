@@ -166,8 +166,8 @@ class NumberHead(OutputHead, nn.Linear):
     def metrics(self, parameters: Tensor, targets: Tensor, mask: Tensor) -> dict[str, Tensor]:
         """See `OutputHead.metrics` and the description's `metrics`."""
         distribution, values = self.distribution(parameters), present(targets, mask)
-        numbers = self.outputs.measure(distribution, values)
-        return {name: number.masked_fill(~mask, 0.0) for name, number in numbers.items()}
+        kind, numbers = precise(parameters).dtype, self.outputs.measure(distribution, values)
+        return {name: number.to(kind).masked_fill(~mask, 0.0) for name, number in numbers.items()}
 
     def groups(self, targets: Targets) -> dict[str, Tensor]:
         """See `OutputHead.groups`."""
