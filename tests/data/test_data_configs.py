@@ -68,5 +68,6 @@ def test_a_local_default_path_is_not_taken_for_a_name_on_the_hub(
 def test_every_data_set_has_a_configuration() -> None:
     assert {file.stem for file in CONFIGS} >= {
         "retrieval", "string_copy", "stack", "key_value_recall", "modular_arithmetic", "parity",
+        "copy_memory", "selective_copy",
         "tinystories", "digits", "mnist", "sequential_mnist", "sketchy", "quickdraw",
     }  # fmt: skip

@@ -3,7 +3,16 @@
 from memtrain.data.arrays import ArrayDataset
 from memtrain.data.base import SequenceDataModule, SequenceDataset
 from memtrain.data.numbers import NumberDataModule, NumberDataset, NumberRows
-from memtrain.data.probes import KeyValueRecall, ModularArithmetic, Parity, Retrieval, Stack, StringCopy
+from memtrain.data.probes import (
+    CopyMemory,
+    KeyValueRecall,
+    ModularArithmetic,
+    Parity,
+    Retrieval,
+    SelectiveCopy,
+    Stack,
+    StringCopy,
+)
 from memtrain.data.raster import RasterDataModule
 from memtrain.data.sampler import ENDLESS
 from memtrain.data.text import TextDataModule
@@ -12,6 +21,7 @@ from memtrain.data.tokens import TokenDataModule, TokenDataset
 __all__ = [
     "ENDLESS",
     "ArrayDataset",
+    "CopyMemory",
     "KeyValueRecall",
     "ModularArithmetic",
     "NumberDataModule",
@@ -20,6 +30,7 @@ __all__ = [
     "Parity",
     "RasterDataModule",
     "Retrieval",
+    "SelectiveCopy",
     "SequenceDataModule",
     "SequenceDataset",
     "Stack",
