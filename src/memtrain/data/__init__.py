@@ -1,7 +1,8 @@
-"""Data sets as LightningDataModules: synthetic probes, text, and images in raster order."""
+"""Data sets as LightningDataModules: synthetic probes, text, images in raster order, classified time series."""
 
 from memtrain.data.arrays import ArrayDataset
 from memtrain.data.base import SequenceDataModule, SequenceDataset
+from memtrain.data.classification import TimeSeriesClassification
 from memtrain.data.numbers import NumberDataModule, NumberDataset, NumberRows
 from memtrain.data.probes import (
     CopyMemory,
@@ -36,6 +37,7 @@ __all__ = [
     "Stack",
     "StringCopy",
     "TextDataModule",
+    "TimeSeriesClassification",
     "TokenDataModule",
     "TokenDataset",
 ]
