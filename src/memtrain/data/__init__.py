@@ -3,6 +3,7 @@
 from memtrain.data.arrays import ArrayDataset
 from memtrain.data.base import SequenceDataModule, SequenceDataset
 from memtrain.data.classification import TimeSeriesClassification
+from memtrain.data.episodes import EpisodesDataModule
 from memtrain.data.numbers import NumberDataModule, NumberDataset, NumberRows
 from memtrain.data.probes import (
     CopyMemory,
@@ -23,6 +24,7 @@ __all__ = [
     "ENDLESS",
     "ArrayDataset",
     "CopyMemory",
+    "EpisodesDataModule",
     "KeyValueRecall",
     "ModularArithmetic",
     "NumberDataModule",

@@ -1,6 +1,6 @@
 """Interface: what goes in and what comes out of a network, as the data say it."""
 
-from dataclasses import asdict
+from dataclasses import asdict, fields, is_dataclass
 from typing import Any
 
 from memtrain.networks.encoder import InputDescription, Tokens
@@ -36,8 +36,8 @@ class Interface:  # no dataclass: the command line would make options of its two
         return {
             "class_path": class_path(self),
             "init_args": {
-                "inputs": {"class_path": class_path(self.inputs), "init_args": asdict(self.inputs)},  # type: ignore[call-overload]
-                "outputs": {"class_path": class_path(self.outputs), "init_args": asdict(self.outputs)},  # type: ignore[call-overload]
+                "inputs": primitive(self.inputs),
+                "outputs": primitive(self.outputs),
             },
         }
 
@@ -48,6 +48,18 @@ class Interface:  # no dataclass: the command line would make options of its two
 
     def __str__(self) -> str:
         return f"{self.inputs} in, {self.outputs} out"
+
+
+def primitive(value: Any) -> Any:
+    """A description, and what its fields hold, as YAML primitives."""
+    if isinstance(value, InputDescription | OutputDescription):
+        options = {field.name: primitive(getattr(value, field.name)) for field in fields(value)}  # type: ignore[arg-type]
+        return {"class_path": class_path(value), "init_args": options}
+    if isinstance(value, dict):
+        return {name: primitive(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [primitive(part) for part in value]
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
 
 
 def class_path(thing: object) -> str:

@@ -6,13 +6,14 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torchmetrics import CatMetric
+from torchmetrics import CatMetric, MetricCollection
 
 from memtrain.batch import SequenceBatch, Targets
 from memtrain.metrics.drift import Drift
 from memtrain.metrics.prediction import Prediction
 from memtrain.metrics.rank import effective_rank
-from memtrain.networks import RNN, OutputHead, SequenceModel, Teacher
+from memtrain.networks import RNN, OutputDescription, OutputHead, SequenceModel, Teacher
+from memtrain.networks.heads import Scored
 from memtrain.objectives import bearing_timesteps, uniformity
 from memtrain.trajectory import rollout
 
@@ -45,23 +46,24 @@ class Predictions:
     everywhere: bool = False
 
     def per_sample(self, reading: str) -> dict[str, Tensor]:
-        """Means over each sample's valid targets, and their number, `[B]` each.
+        """Means over each sample's valid targets, and their number, `[B]` each; NaN where a mean is over none.
 
         Args:
             reading: whose predictions.
         """
-        count = self.targets.mask.flatten(1).sum(1)
-        numbers = self.numbers(self.parameters[reading])
-        return {name: values.flatten(1).sum(1) / count for name, values in numbers.items()} | {"targets": count}
+        means = {
+            name: scored.values.flatten(1).sum(1) / scored.mask.flatten(1).sum(1)
+            for name, scored in self.scores(reading).items()
+        }
+        return means | {"targets": self.targets.mask.flatten(1).sum(1)}
 
-    def numbers(self, parameters: Tensor) -> dict[str, Tensor]:
-        """Loss and further numbers of each target, the shape of the targets each.
+    def scores(self, reading: str) -> dict[str, Scored]:
+        """Loss and further numbers of each target; see `OutputHead.scores`.
 
         Args:
-            parameters: of one reading.
+            reading: whose predictions.
         """
-        values, mask = self.targets.values, self.targets.mask
-        return {"loss": self.head.loss(parameters, values, mask), **self.head.metrics(parameters, values, mask)}
+        return self.head.scores(self.parameters[reading].detach(), self.targets)
 
 
 def predict(models: Mapping[str, SequenceModel], batch: SequenceBatch) -> Predictions:
@@ -126,24 +128,31 @@ class Evaluation(nn.Module):
     memories are known everywhere: the first of each evaluation (`EvaluatedModule.evaluate`), for they cost as many
     memories as there are timesteps.
 
-    Logged names: `{reading}/{loss|bits|...}` with the head's own numbers (for tokens `accuracy`), `one_step/error`,
+    Logged names: `{reading}/{loss|...}` with the description's `names` and `further` numbers, `one_step/error`,
     `drift/{mean|equilibrium|relative}`, `memory/{uniformity|effective_rank}` of the teacher's memories, or of the RNN's
     own where there is no teacher, and `rollout/{uniformity|effective_rank}` of the RNN's own.
 
     Args:
         readings: names of the predictions.
-        names: of the head's numbers beside the loss.
+        outputs: what is predicted, which says what is measured.
     """
 
-    def __init__(self, readings: Sequence[str], names: tuple[str, ...]) -> None:
+    def __init__(self, readings: Sequence[str], outputs: OutputDescription) -> None:
         super().__init__()
-        self.predictions = nn.ModuleDict({reading: Prediction(names) for reading in readings})
+        self.predictions = nn.ModuleDict(
+            {reading: Prediction(outputs.names, outputs.of_classes) for reading in readings}
+        )
+        self.further = nn.ModuleDict({reading: outputs.further() for reading in readings})
         self.drift, self.one_step = Drift(), Drift()
         self.kept = nn.ModuleDict({name: CatMetric(nan_strategy="disable") for name in ("memory", "rollout")})
 
     def of(self, reading: str) -> Prediction:
         """The prediction metric of one reading."""
         return cast(Prediction, self.predictions[reading])
+
+    def of_split(self, reading: str) -> MetricCollection:
+        """What is read of a whole split of one reading's predictions, beside means."""
+        return cast(MetricCollection, self.further[reading])
 
     def memories(self, name: str) -> CatMetric:
         """The memories kept of teacher (`memory`) or rollout, of all ranks."""
@@ -152,7 +161,8 @@ class Evaluation(nn.Module):
     def update(self, result: Predictions) -> None:
         """Take in a batch."""
         for reading, parameters in result.parameters.items():
-            self.of(reading).update(result.numbers(parameters.detach()), result.targets.mask)
+            self.of(reading).update(result.scores(reading))
+            self.of_split(reading).update(parameters.detach(), result.targets.values, result.targets.mask)
         if result.memories is not None and result.states is not None and result.one_step is not None:
             self.drift.update(result.states, result.memories)
             self.one_step.update(result.one_step, result.memories)
@@ -168,7 +178,8 @@ class Evaluation(nn.Module):
         for reading in self.predictions:
             metric = self.of(reading)
             if metric.update_called:
-                values |= {f"{reading}/{name}": value for name, value in metric.compute().items()}
+                further = {name: value for name, value in self.of_split(reading).compute().items() if not value.isnan()}
+                values |= {f"{reading}/{name}": value for name, value in (metric.compute() | further).items()}
         if self.drift.update_called:
             drift = self.drift.compute()
             values |= {f"drift/{name}": drift[name] for name in ("mean", "equilibrium", "relative")}
@@ -184,5 +195,8 @@ class Evaluation(nn.Module):
 
     def reset(self) -> None:
         """Forget all batches."""
-        for metric in (*map(self.of, self.predictions), *map(self.memories, self.kept), self.drift, self.one_step):
+        metrics = (*map(self.of, self.predictions), *map(self.memories, self.kept), self.drift, self.one_step)
+        for metric in metrics:
             metric.reset()
+        for metrics_of_split in map(self.of_split, self.further):
+            metrics_of_split.reset()
