@@ -10,10 +10,9 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from memtrain.callbacks import Axes, DriftCurve, MemoryGeometry, Samples
-from memtrain.callbacks.axes import layout, panels_of
 from memtrain.callbacks.samples import image_grid
 from memtrain.data import RasterDataModule, Retrieval, SequenceDataModule
-from memtrain.networks import Channel, Channels, Gaussian, Interface, NetworkOptions
+from memtrain.networks import NetworkOptions
 from memtrain.training import BaselineModule, BPTTModule, SMTModule, StageModule
 
 NETWORK = NetworkOptions(width=8, memory_tokens=2, heads=2, head_dimension=4, encoder_layers=1)
@@ -80,19 +79,14 @@ def test_the_step_of_a_copy_is_the_counter(retrieval: tuple[StageModule, EventAc
 def test_the_custom_scalars_layout_names_curves_that_exist(
     retrieval: tuple[StageModule, EventAccumulator, Path],
 ) -> None:
-    module, events, _ = retrieval
-    assert panels_of(module) == ["accuracy", "loss"]
+    from memtrain.callbacks.axes import LAYOUT
+
+    _, events, _ = retrieval
     assert "custom_scalars__config__" in events.Tags()["tensors"]
-    wanted = {tag for charts in layout(panels_of(module)).values() for _, tags in charts.values() for tag in tags}
+    wanted = {tag for charts in LAYOUT.values() for _, tags in charts.values() for tag in tags}
     of_baselines = {tag for tag in wanted if f"/{BaselineModule.readings[-1]}/" in tag}
     assert of_baselines
     assert wanted - of_baselines <= set(events.Tags()["scalars"])
-
-
-def test_numbers_have_panels_of_their_score_and_loss() -> None:
-    outputs = Gaussian([Channel("load")], regimes=["storm"], score="crps_storm")
-    module = BPTTModule(interface=Interface(Channels([Channel("load")]), outputs))
-    assert panels_of(module) == ["crps_storm", "loss"]
 
 
 def test_the_drift_curve_is_drawn_at_each_validation(
@@ -135,6 +129,13 @@ def test_images_are_drawn_by_the_rnn_at_each_validation(tmp_path: Path) -> None:
     assert "drift/curve" not in events.Tags()["images"]  # there is no teacher
 
 
+def test_what_names_the_classes_of_images_draws_none(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"image_size": 4, "batch_size": 4, "evaluation_samples": 8}
+    data = RasterDataModule(**options, targets="label", cache_folder=str(tmp_path / "cache"))
+    run(BPTTModule, data, tmp_path, TensorBoardLogger(tmp_path, name="", version=""))
+    assert "samples" not in read(tmp_path).Tags()["images"]
+
+
 @pytest.mark.parametrize("logger", [False, "csv"])
 def test_without_tensorboard_nothing_is_computed(
     logger: str | bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -143,7 +144,7 @@ def test_without_tensorboard_nothing_is_computed(
         raise AssertionError("computed for nobody")
 
     monkeypatch.setattr("memtrain.callbacks.samples.generate_tokens", fail)
-    monkeypatch.setattr("memtrain.data.SequenceDataModule.memory_labels", fail)
+    monkeypatch.setattr(SequenceDataModule, "memory_labels", fail)  # only the memory geometry asks for them
     monkeypatch.setattr("memtrain.callbacks.drift_curve.Figure", fail)
     data = RasterDataModule(image_size=4, batch_size=4, evaluation_samples=8, cache_folder=str(tmp_path))
     run(SMTModule, data, tmp_path, CSVLogger(tmp_path) if logger == "csv" else False)

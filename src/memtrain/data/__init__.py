@@ -1,10 +1,20 @@
-"""Data sets as LightningDataModules: synthetic probes, text, and images in raster order."""
+"""Data sets as LightningDataModules: synthetic probes, text, images in raster order, classified time series."""
 
 from memtrain.data.arrays import ArrayDataset
 from memtrain.data.base import SequenceDataModule, SequenceDataset
+from memtrain.data.classification import TimeSeriesClassification
 from memtrain.data.episodes import EpisodesDataModule
 from memtrain.data.numbers import NumberDataModule, NumberDataset, NumberRows
-from memtrain.data.probes import KeyValueRecall, ModularArithmetic, Parity, Retrieval, Stack, StringCopy
+from memtrain.data.probes import (
+    CopyMemory,
+    KeyValueRecall,
+    ModularArithmetic,
+    Parity,
+    Retrieval,
+    SelectiveCopy,
+    Stack,
+    StringCopy,
+)
 from memtrain.data.raster import RasterDataModule
 from memtrain.data.sampler import ENDLESS
 from memtrain.data.text import TextDataModule
@@ -13,6 +23,7 @@ from memtrain.data.tokens import TokenDataModule, TokenDataset
 __all__ = [
     "ENDLESS",
     "ArrayDataset",
+    "CopyMemory",
     "EpisodesDataModule",
     "KeyValueRecall",
     "ModularArithmetic",
@@ -22,11 +33,13 @@ __all__ = [
     "Parity",
     "RasterDataModule",
     "Retrieval",
+    "SelectiveCopy",
     "SequenceDataModule",
     "SequenceDataset",
     "Stack",
     "StringCopy",
     "TextDataModule",
+    "TimeSeriesClassification",
     "TokenDataModule",
     "TokenDataset",
 ]

@@ -1,19 +1,23 @@
 """Synthetic probes of memory, one file each."""
 
 from memtrain.data.probes.base import ProbeDataModule
+from memtrain.data.probes.copy_memory import CopyMemory
 from memtrain.data.probes.key_value_recall import KeyValueRecall
 from memtrain.data.probes.modular_arithmetic import ModularArithmetic
 from memtrain.data.probes.parity import Parity
 from memtrain.data.probes.retrieval import Retrieval
+from memtrain.data.probes.selective_copy import SelectiveCopy
 from memtrain.data.probes.stack import Stack
 from memtrain.data.probes.string_copy import StringCopy
 
 __all__ = [
+    "CopyMemory",
     "KeyValueRecall",
     "ModularArithmetic",
     "Parity",
     "ProbeDataModule",
     "Retrieval",
+    "SelectiveCopy",
     "Stack",
     "StringCopy",
 ]
