@@ -62,5 +62,6 @@ def test_a_local_default_path_is_not_taken_for_a_name_on_the_hub(
 def test_every_data_set_has_a_configuration() -> None:
     assert {file.stem for file in CONFIGS} >= {
         "retrieval", "string_copy", "stack", "key_value_recall", "modular_arithmetic", "parity",
+        "adding_problem", "regimes", "event_timing", "exogenous_lag", "action_history",
         "tinystories", "digits", "mnist", "sketchy", "quickdraw",
     }  # fmt: skip

@@ -3,7 +3,19 @@
 from memtrain.data.arrays import ArrayDataset
 from memtrain.data.base import SequenceDataModule, SequenceDataset
 from memtrain.data.numbers import NumberDataModule, NumberDataset, NumberRows
-from memtrain.data.probes import KeyValueRecall, ModularArithmetic, Parity, Retrieval, Stack, StringCopy
+from memtrain.data.probes import (
+    ActionHistory,
+    AddingProblem,
+    EventTiming,
+    ExogenousLag,
+    KeyValueRecall,
+    ModularArithmetic,
+    Parity,
+    Regimes,
+    Retrieval,
+    Stack,
+    StringCopy,
+)
 from memtrain.data.raster import RasterDataModule
 from memtrain.data.sampler import ENDLESS
 from memtrain.data.text import TextDataModule
@@ -11,7 +23,11 @@ from memtrain.data.tokens import TokenDataModule, TokenDataset
 
 __all__ = [
     "ENDLESS",
+    "ActionHistory",
+    "AddingProblem",
     "ArrayDataset",
+    "EventTiming",
+    "ExogenousLag",
     "KeyValueRecall",
     "ModularArithmetic",
     "NumberDataModule",
@@ -19,6 +35,7 @@ __all__ = [
     "NumberRows",
     "Parity",
     "RasterDataModule",
+    "Regimes",
     "Retrieval",
     "SequenceDataModule",
     "SequenceDataset",
