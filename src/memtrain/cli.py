@@ -122,6 +122,20 @@ def command_parser() -> SentenceParser:
     generate.add_argument("--seed", type=int, default=0, help="of the random draws")
     generate.add_argument("--output", type=Path, default=None, help="file to write (default: stdout; samples.png)")
     commands.add_subcommand("generate", generate, help="draw text or images from a trained RNN")
+
+    policy = SentenceParser(
+        description="Let a model that was trained on logged behavior act in the environment, beside a random policy "
+        "and the expert that it was cloned from. Needs pip install 'memtrain[control]'."
+    )
+    policy.add_argument("--checkpoint", type=Path, required=True, help="a checkpoint trained to predict actions")
+    policy.add_argument("--episodes", type=int, default=200, help="episodes that each policy plays")
+    policy.add_argument("--temperature", type=float, default=0.0, help="0: the likeliest action; 1: as learned")
+    policy.add_argument("--seed", type=int, default=0, help="of environments and draws")
+    policy.add_argument(
+        "--environment", type=str, default=None, help="gymnasium environment of logs from a file: CartPole-v1"
+    )
+    policy.add_argument("--output", type=Path, default=None, help="CSV to write (default: none)")
+    commands.add_subcommand("evaluate-policy", policy, help="return and success of a cloned policy")
     return parser
 
 
@@ -251,4 +265,15 @@ def generate(options: Namespace) -> int:
     return 0
 
 
-COMMANDS = {"run": run, "compare": compare, "figures": figures, "generate": generate}
+def policy(options: Namespace) -> int:
+    """`memtrain evaluate-policy`."""
+    from memtrain.control.command import play_checkpoint
+    from memtrain.files import require_folder
+
+    if options.output is not None:
+        require_folder("--output", options.output.parent)
+    play_checkpoint(**{key: value for key, value in options.items() if key != "config"})
+    return 0
+
+
+COMMANDS = {"run": run, "compare": compare, "figures": figures, "generate": generate, "evaluate-policy": policy}

@@ -48,6 +48,15 @@ def idx_folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def labeled_idx(idx_folder: Path) -> Path:
+    """Image n of a file is filled with the value n, and is of class n % 10."""
+    training, test = (struct.pack(">II", 0x801, count) + bytes(n % 10 for n in range(count)) for count in (30, 10))
+    (idx_folder / "train-labels-idx1-ubyte.gz").write_bytes(gzip.compress(training))
+    (idx_folder / "t10k-labels-idx1-ubyte").write_bytes(test)
+    return idx_folder
+
+
+@pytest.fixture
 def sketches(tmp_path: Path) -> Path:
     """Drawings in Sketchy's layout: 2 classes x 10 photos x 3 drawings; each photo has its own gray level."""
     folder = tmp_path / "sketchy"

@@ -13,7 +13,13 @@ from memtrain.data.sources import local_path
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "data").glob("*.yaml"))
 MODEL = CONFIGS[0].parents[1] / "model" / "bptt_gru.yaml"
-SOURCES = {"mnist": "idx_folder", "quickdraw": "bitmaps", "sketchy": "sketches", "tinystories": "stories"}
+SOURCES = {
+    "mnist": "idx_folder",
+    "sequential_mnist": "labeled_idx",
+    "quickdraw": "bitmaps",
+    "sketchy": "sketches",
+    "tinystories": "stories",
+}
 """Which fixture stands for the files of a configuration."""
 
 
@@ -50,7 +56,7 @@ def test_a_local_default_path_is_not_taken_for_a_name_on_the_hub(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     paths = {file.stem: yaml.safe_load(file.read_text())["data"]["init_args"].get("path") for file in CONFIGS}
-    for name in ("mnist", "tinystories"):
+    for name in ("mnist", "sequential_mnist", "tinystories"):
         assert local_path(paths.pop(name)) is None
     local = {name: path for name, path in paths.items() if path is not None}
     assert set(local) == {"quickdraw", "sketchy"}
@@ -63,5 +69,5 @@ def test_every_data_set_has_a_configuration() -> None:
     assert {file.stem for file in CONFIGS} >= {
         "retrieval", "string_copy", "stack", "key_value_recall", "modular_arithmetic", "parity",
         "adding_problem", "regimes", "event_timing", "exogenous_lag", "action_history",
-        "tinystories", "digits", "mnist", "sketchy", "quickdraw",
+        "tinystories", "digits", "mnist", "sequential_mnist", "sketchy", "quickdraw",
     }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from memtrain.data.arrays import ArrayDataset
 from memtrain.data.base import SequenceDataModule, SequenceDataset
+from memtrain.data.episodes import EpisodesDataModule
 from memtrain.data.numbers import NumberDataModule, NumberDataset, NumberRows
 from memtrain.data.probes import (
     ActionHistory,
@@ -26,6 +27,7 @@ __all__ = [
     "ActionHistory",
     "AddingProblem",
     "ArrayDataset",
+    "EpisodesDataModule",
     "EventTiming",
     "ExogenousLag",
     "KeyValueRecall",
