@@ -48,6 +48,7 @@ def test_batches_are_what_the_interface_says(split: Any, probe: Any, options: di
     assert (batch.inputs.dtype, batch.targets.dtype, batch.mask.dtype) == (torch.float32, torch.float32, torch.bool)
     assert (batch.ahead is not None) == any(channel.ahead for channel in inputs.channels)
     assert (batch.regime is not None) == bool(data.regime_names)
+    assert outputs.regimes == data.regime_names  # so that loss_rare is logged beside best_possible_loss_rare
     if batch.regime is not None:
         assert set(batch.regime.unique().tolist()) == set(range(len(data.regime_names) + 1))
     parameters = outputs.head(8)(torch.zeros(40, length, 8))
