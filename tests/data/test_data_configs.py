@@ -71,5 +71,6 @@ def test_every_data_set_has_a_configuration() -> None:
     assert {file.stem for file in CONFIGS} >= {
         "retrieval", "string_copy", "stack", "key_value_recall", "modular_arithmetic", "parity",
         "copy_memory", "selective_copy", "time_series_classification",
+        "adding_problem", "regimes", "event_timing", "exogenous_lag", "action_history",
         "tinystories", "digits", "mnist", "sequential_mnist", "sketchy", "quickdraw",
     }  # fmt: skip

@@ -6,10 +6,15 @@ from memtrain.data.classification import TimeSeriesClassification
 from memtrain.data.episodes import EpisodesDataModule
 from memtrain.data.numbers import NumberDataModule, NumberDataset, NumberRows
 from memtrain.data.probes import (
+    ActionHistory,
+    AddingProblem,
     CopyMemory,
+    EventTiming,
+    ExogenousLag,
     KeyValueRecall,
     ModularArithmetic,
     Parity,
+    Regimes,
     Retrieval,
     SelectiveCopy,
     Stack,
@@ -22,9 +27,13 @@ from memtrain.data.tokens import TokenDataModule, TokenDataset
 
 __all__ = [
     "ENDLESS",
+    "ActionHistory",
+    "AddingProblem",
     "ArrayDataset",
     "CopyMemory",
     "EpisodesDataModule",
+    "EventTiming",
+    "ExogenousLag",
     "KeyValueRecall",
     "ModularArithmetic",
     "NumberDataModule",
@@ -32,6 +41,7 @@ __all__ = [
     "NumberRows",
     "Parity",
     "RasterDataModule",
+    "Regimes",
     "Retrieval",
     "SelectiveCopy",
     "SequenceDataModule",
