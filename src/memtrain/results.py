@@ -76,6 +76,7 @@ class StageResult:
         difficulty_name: option of the data that the experiment varies; None where it varies none.
         difficulty: its value in training.
         encoder: attention of the teacher's encoder; None where there is no teacher.
+        warmup_steps: those that the stage had, which may be fewer than were given; None: not recorded.
     """
 
     experiment: str
@@ -100,6 +101,7 @@ class StageResult:
     difficulty_name: str | None = None
     difficulty: int | float | None = None
     encoder: str | None = None
+    warmup_steps: int | None = None
 
     @property
     def position(self) -> int:

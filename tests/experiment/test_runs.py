@@ -62,6 +62,7 @@ def test_a_stage_leaves_budget_configuration_and_result(finished: Path) -> None:
     assert (smt["trained"], dmt["trained"]) == (["teacher", "rnn"], ["rnn"])
     assert (smt["encoder"], smt["module"]) == ("causal", "memtrain.training.SMTModule")
     assert smt["fingerprint"] != dmt["fingerprint"]
+    assert (smt["warmup_steps"], dmt["warmup_steps"]) == (0, 0)  # of 6 and 2 steps, in place of 50
 
 
 def test_the_stages_of_a_run_are_one_line_in_tensorboard(finished: Path) -> None:

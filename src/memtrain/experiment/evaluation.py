@@ -13,10 +13,11 @@ from memtrain.experiment.identity import conditions
 from memtrain.experiment.plan import RunPlan, StagePlan
 from memtrain.experiment.runs import evaluation_difficulties
 from memtrain.experiment.specification import Experiment, Number
-from memtrain.files import LAST_CHECKPOINT
+from memtrain.files import LAST_CHECKPOINT, read_json
 from memtrain.results import LOGGED, Evaluation, Metrics, Score, StageResult
 from memtrain.training import MemoryModule, StageModule
 from memtrain.training.loading import load_module
+from memtrain.training.optimization import warmup_within
 
 
 def stage_result(
@@ -56,6 +57,7 @@ def stage_result(
         trained=[name for name, model in models.items() if any(p.requires_grad for p in model.parameters())],
         parameters={name: sum(p.numel() for p in model.parameters()) for name, model in models.items()},
         learning_rate=stage.configuration["model"]["init_args"]["learning_rate"],
+        warmup_steps=warmup_within(module.warmup_steps, read_json(folder / "budget.json")["steps"]),
         encoder=module.network.attention if isinstance(module, MemoryModule) and "teacher" in models else None,
         data=experiment.stages[stage.name].data,
         costs=module.counters,
