@@ -19,7 +19,7 @@ from memtrain.checkpoints import load_checkpoint
 from memtrain.cli import main
 from memtrain.compare import read_results
 from memtrain.compare.curves import read_curves
-from memtrain.experiment import execution, runner, timing
+from memtrain.experiment import execution, runner, timing, tuning
 from memtrain.experiment.progress import ReportProgress
 from memtrain.experiment.reading import read_experiment
 from memtrain.experiment.runs import list_runs
@@ -252,24 +252,29 @@ def test_other_work_on_the_machine_takes_no_steps_from_a_run(tmp_path: Path, mon
     assert json.loads((tmp_path / "smt/8/0/smt/budget.json").read_text())["seconds_per_step"] < 0.4
 
 
-def test_tuning_reads_the_validation_split_and_the_runs_take_the_best_rate(tmp_path: Path) -> None:
-    grid = "grid={learning_rates: {bptt: [1e-9, 3e-2]}, seeds: [9]}"
+def test_tuning_reads_the_validation_split_and_the_runs_take_the_best_rate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tuning, "leaves_chance", lambda trials: True)  # too much to ask of 16 sequences
+    grid = "grid={options: {bptt: {bptt.model.learning_rate: [1e-9, 3e-2]}}, unequal: true, seeds: [9]}"
     words = ("methods={bptt: [bptt]}", "budget.steps=30", grid)
     for index in range(3):
         assert run(tmp_path, index, *words) == 0
     trials = {
-        rate: json.loads((tmp_path / f"tuning/bptt/8/9/bptt_{rate}/bptt/result.json").read_text())["evaluations"]
+        rate: read_json(tmp_path / f"tuning/bptt/8/9/bptt.model.learning_rate={rate}/bptt/result.json")["evaluations"]
         for rate in ("1e-09", "0.03")
     }
     assert all([e["split"] for e in trial] == ["val"] for trial in trials.values())
     best = min(trials, key=lambda rate: trials[rate][0]["readings"]["rnn"]["loss"])
-    assert json.loads((tmp_path / "bptt/8/0/bptt/result.json").read_text())["learning_rate"] == float(best)
+    result = read_json(tmp_path / "bptt/8/0/bptt/result.json")
+    assert (result["learning_rate"], result["trials"]) == (float(best), 2)
+    assert result["options"] == {"bptt.model.learning_rate": float(best)}
 
 
 def test_a_run_that_waits_for_tuning_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    grid = "grid={learning_rates: {bptt: [1e-3, 3e-3]}, seeds: [9]}"
+    grid = "grid={options: {bptt: {bptt.model.learning_rate: [1e-3, 3e-3]}}, unequal: true, seeds: [9]}"
     assert run(tmp_path, 2, "methods={bptt: [bptt]}", grid) == 1
-    assert "The tuning run bptt 8 seed 9 bptt lr 0.001 has no result" in capsys.readouterr().err
+    assert "The tuning run bptt 8 seed 9 bptt.model.learning_rate=0.001 has no result" in capsys.readouterr().err
 
 
 def squares(count: int, scale: float = 1.0) -> tuple[list[dict[str, Any]], Figure]:
@@ -295,7 +300,7 @@ def test_a_measurement_writes_rows_and_a_figure(tmp_path: Path, capsys: pytest.C
 @pytest.mark.slow
 def test_a_whole_experiment_ends_in_a_comparison(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["run", str(FILE), "--output", str(tmp_path), "--jobs", "2"]
-    grid = "grid={learning_rates: {bptt: [1e-3, 3e-3]}, seeds: [9]}"
+    grid = "grid={options: {bptt: {bptt.model.learning_rate: [1e-3, 3e-3]}}, unequal: true, seeds: [9]}"
     assert main([*words, "--set", grid]) == 0
     shown = capsys.readouterr().out
     assert "smt_dmt" in shown
@@ -352,10 +357,13 @@ def test_a_package_installed_in_a_foreign_checkout_has_no_commit(
     assert len(provenance.commit() or "") == 40
 
 
-def test_a_tuning_run_that_diverges_is_recorded_and_the_grid_goes_on(tmp_path: Path) -> None:
-    grid = "grid={learning_rates: {bptt: [1e+30, 3e-3]}, seeds: [9]}"
+def test_a_tuning_run_that_diverges_is_recorded_and_the_grid_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tuning, "leaves_chance", lambda trials: True)
+    grid = "grid={options: {bptt: {bptt.model.learning_rate: [1e+30, 3e-3]}}, unequal: true, seeds: [9]}"
     runs = list_runs(read_experiment(FILE, [grid]))
-    trials = [index for index, trial in enumerate(runs) if trial.rates]
+    trials = [index for index, trial in enumerate(runs) if trial.options]
     for index in trials:
         assert run(tmp_path, index, grid) == 0
     too_high, good = (
@@ -364,7 +372,7 @@ def test_a_tuning_run_that_diverges_is_recorded_and_the_grid_goes_on(tmp_path: P
     assert "training stopped" in too_high["diverged"]
     assert set(too_high) == {"diverged", "fingerprint"}
     assert good["evaluations"][0]["readings"]["rnn"]["loss"] > 0
-    chosen = next(index for index, compared in enumerate(runs) if compared.method == "bptt" and not compared.rates)
+    chosen = next(index for index, compared in enumerate(runs) if compared.method == "bptt" and not compared.options)
     assert run(tmp_path, chosen, grid) == 0
     result = json.loads((tmp_path / runs[chosen].folder / "bptt" / "result.json").read_text())
     assert result["learning_rate"] == 3e-3

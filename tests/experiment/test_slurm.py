@@ -19,7 +19,7 @@ from memtrain.cli import main
 from memtrain.spans import spans
 
 FILE = Path(__file__).parents[1] / "conf" / "experiment.yaml"
-GRID = "grid={learning_rates: {bptt: [1e-3, 3e-3]}, seeds: [9]}"
+GRID = "grid={options: {bptt: {bptt.model.learning_rate: [1e-3, 3e-3]}}, unequal: true, seeds: [9]}"
 JOB = {"SLURM_ARRAY_JOB_ID": "770", "SLURM_ARRAY_TASK_ID": "0", "SLURM_JOB_ID": "771", "SLURM_JOB_NAME": "tiny"}
 TASK = JOB | {"SLURM_NTASKS": "1", "SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_NODEID": "0"}
 SRUN = f"""#!{sys.executable}

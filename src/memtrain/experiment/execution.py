@@ -58,13 +58,13 @@ def execute(experiment: Experiment, plan: RunPlan, directory: Path) -> None:
                     steps = stage_steps(stage, folder, experiment.budget, source, progress)
                     train(stage, folder, steps, source, progress)
                 except Diverged as error:
-                    if not run.rates:
+                    if not run.options:
                         raise
                     give_up(stages[stages.index(stage) :], directory, error)
                     return
                 if is_first():
                     progress.report(stage.name, "evaluating", stage.share)
-                    result = stage_result(experiment, plan, stage, directory, origins)
+                    result = stage_result(experiment, plan, stage, directory, origins, steps)
                     write_result(folder / "result.json", result)
                     if result.is_last:
                         show_result(plan, result, directory)
@@ -88,7 +88,7 @@ def record_origin(folder: Path, origin: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def give_up(stages: list[StagePlan], directory: Path, error: Diverged) -> None:
-    """Record that a tuning run has diverged: its rates are too high, and are never chosen."""
+    """Record that a tuning run has diverged: its options are never chosen."""
     for stage in stages:
         result = DivergedStage(str(error), stage.fingerprint)
         rank_zero_only(write_result)(directory / stage.folder / "result.json", result)

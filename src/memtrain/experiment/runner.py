@@ -15,7 +15,7 @@ from memtrain.experiment.execution import execute, unfinished
 from memtrain.experiment.launcher import end_with_launcher, launch
 from memtrain.experiment.measurement import measure
 from memtrain.experiment.modules import check_modules
-from memtrain.experiment.plan import RunPlan, plan_runs, plan_stages
+from memtrain.experiment.plan import RunPlan, plan_run, plan_runs
 from memtrain.experiment.runs import Run, list_runs
 from memtrain.experiment.specification import Experiment
 from memtrain.experiment.tuning import tuned, write_tuning
@@ -41,9 +41,7 @@ def run_index(experiment: Experiment, directory: Path, index: int) -> None:
     runs = list_runs(experiment)
     if not 0 <= index < len(runs):
         raise ValueError(f"--index is {index}, but {experiment.name} has runs 0 to {len(runs) - 1}.")
-    run = runs[index]
-    plan = RunPlan(index, run, plan_stages(experiment, run, dict(run.rates)))
-    (plan,) = tuned(experiment, [plan], directory)
+    (plan,) = tuned(experiment, [plan_run(experiment, index, runs[index])], directory)
     execute(experiment, plan, directory)
 
 
@@ -80,7 +78,8 @@ def launch_experiment(experiment: Experiment, directory: Path, jobs: int | None 
 
     failed = train(tuning)
     if not failed:
-        write_tuning(experiment, directory)
+        for sentence in write_tuning(experiment, directory):
+            console.print(sentence, markup=False)
         failed = train(tuned(experiment, compared, directory))
     return len(failed)
 
@@ -129,7 +128,7 @@ def checked_plans(experiment: Experiment) -> tuple[list[RunPlan], list[RunPlan]]
     check_data(experiment)
     plans = plan_runs(experiment)
     check_modules(plans)
-    return [plan for plan in plans if plan.run.rates], [plan for plan in plans if not plan.run.rates]
+    return [plan for plan in plans if plan.run.options], [plan for plan in plans if not plan.run.options]
 
 
 def write_experiment(experiment: Experiment, directory: Path) -> Path:
