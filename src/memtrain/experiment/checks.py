@@ -10,7 +10,11 @@ from memtrain.experiment.runs import combinations
 from memtrain.experiment.specification import Budget, Experiment, Grid, Slurm
 from memtrain.limits import LARGEST_SEED, require_at_least
 
-OWN_FOLDERS = {"tuning": "the folder of the tuning runs", "slurm": "the folder of the cluster's scripts and logs"}
+OWN_FOLDERS = {
+    "tuning": "the folder of the tuning runs",
+    "timing": "the folder of stages that are being timed",
+    "slurm": "the folder of the cluster's scripts and logs",
+}
 OWN_PLACES = {"data": "data.batch_size", "network": "network.width"}
 """First words of options to choose that are no stage's, and an example of each."""
 WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")

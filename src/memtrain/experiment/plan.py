@@ -2,6 +2,7 @@
 
 import json
 import pydoc
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -26,6 +27,8 @@ RUN_TRAINER = {
     "enable_model_summary": False,
 }
 """Trainer options of a run, unless the experiment sets them."""
+OF_OPTIMIZER = ("learning_rate", "weight_decay", "betas", "warmup_steps", "schedule")
+"""Options of a stage that change no step's time."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class StagePlan:
         share: part of the method's budget, in (0, 1].
         fingerprint: hash of all that the stage's result depends on, the stages before it included.
         recipe: the same but for the seed.
+        speed: hash of all that the time of a step depends on, but weights and hardware.
     """
 
     name: str
@@ -47,6 +51,7 @@ class StagePlan:
     share: float
     fingerprint: str
     recipe: str
+    speed: str
 
 
 @dataclass(frozen=True)
@@ -110,13 +115,22 @@ def plan_stages(experiment: Experiment, run: Run, options: Options) -> list[Stag
             "configuration": {**configuration, "seed_everything": None},
             "source": plans[-1].recipe if plans else None,
         }
-        plans.append(StagePlan(name, run.folder / name, configuration, share, digest(identity), digest(seedless)))
+        speed = digest([paceless(configuration), plans[-1].speed if plans else None, code_and_files(configuration)])
+        hashes = digest(identity), digest(seedless), speed
+        plans.append(StagePlan(name, run.folder / name, configuration, share, *hashes))
     if unused:
         raise ValueError(
             f"grid.options.{run.method} has {min(unused)}, but no stage of the method ({', '.join(names)}) has it; "
             "leave it out, or name a stage that has."
         )
     return plans
+
+
+def paceless(configuration: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration without what changes no step's time: seed and optimizer."""
+    model = configuration["model"]
+    kept = {name: value for name, value in model["init_args"].items() if name not in OF_OPTIMIZER}
+    return {**configuration, "seed_everything": None, "model": {**model, "init_args": kept}}
 
 
 def stage_configuration(

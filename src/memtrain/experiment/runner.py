@@ -18,6 +18,7 @@ from memtrain.experiment.modules import check_modules
 from memtrain.experiment.plan import RunPlan, plan_run, plan_runs
 from memtrain.experiment.runs import Run, list_runs
 from memtrain.experiment.specification import Experiment
+from memtrain.experiment.timing import other_hardware, read_timings
 from memtrain.experiment.tuning import tuned, write_tuning
 from memtrain.files import write_text
 from memtrain.fit.trainer import has_gpu
@@ -69,6 +70,8 @@ def launch_experiment(experiment: Experiment, directory: Path, jobs: int | None 
     tuning, compared = checked_plans(experiment)
     prepare_data(experiment)
     file = write_experiment(experiment, directory)
+    for sentence in other_hardware(read_timings(directory).values()):
+        console.print(sentence, markup=False)
 
     def train(plans: Sequence[RunPlan]) -> list[Run]:
         left = unfinished(plans, directory)
@@ -88,7 +91,7 @@ def local_jobs(experiment: Experiment, jobs: int | None) -> int:
     """Runs at a time on this machine.
 
     Raises:
-        ValueError: if several were to share a GPU while their steps are timed.
+        ValueError: if several were to share a GPU under a budget in seconds.
     """
     trainers = [{**experiment.trainer, **stage.trainer} for stage in experiment.stages.values()]
     accelerators = [trainer.get("accelerator", "auto") for trainer in trainers]
@@ -97,8 +100,8 @@ def local_jobs(experiment: Experiment, jobs: int | None) -> int:
         return JOBS_ON_CPU if on_cpu else 1
     if jobs > 1 and not on_cpu and experiment.budget.seconds is not None:
         raise ValueError(
-            f"--jobs is {jobs}, but runs that share a GPU slow each other down, and so would be given fewer steps for "
-            "their seconds; leave --jobs out, or give --set budget='{steps: 4000}' in place of seconds."
+            f"--jobs is {jobs}, but runs that share a GPU slow each other down, and so take more than their "
+            "seconds; leave --jobs out, or give --set budget='{steps: 4000}' in place of seconds."
         )
     return jobs
 

@@ -54,8 +54,8 @@ class Budget:
     """What each method may spend on training, the same for all: seconds or steps.
 
     Args:
-        seconds: training seconds; turned into steps by timing, before a stage starts (on a CPU in CPU seconds of the
-            process, so that other work on the machine takes no steps from a run).
+        seconds: training seconds; turned into steps by timing, once for all seeds of a method, before the runs (on a
+            CPU in CPU seconds of the process, so that other work on the machine takes no steps from a run).
         steps: optimizer steps.
     """
 
