@@ -68,6 +68,10 @@ class OutputHead(nn.Module, ABC):
             `[B]`.
         """
 
+    def divergence(self, parameters: Tensor, others: Tensor) -> Tensor | None:
+        """`KL(p || q)` of two distributions, from parameters `[..., P]`, in nats `[...]`; None: not known."""
+        return None
+
 
 class OutputDescription(ABC):
     """What the targets of a data set are.
@@ -115,6 +119,12 @@ class CategoricalHead(nn.Linear, OutputHead):
         relative = exact - exact.amax(-1, keepdim=True)  # no overflow at low temperatures
         odds = (relative / temperature).softmax(-1)
         return torch.multinomial(odds, 1, generator=generator).squeeze(1).to(parameters.device)
+
+    def divergence(self, parameters: Tensor, others: Tensor) -> Tensor:
+        """See `OutputHead.divergence`; exact."""
+        precise = torch.promote_types(parameters.dtype, torch.float32)
+        own, other = parameters.log_softmax(-1, precise), others.log_softmax(-1, precise)
+        return (own.exp() * (own - other)).sum(-1)
 
 
 @dataclass(frozen=True)
