@@ -1,6 +1,6 @@
 """What is measured: functions of tensors, and torchmetrics that are exact over uneven batches and ranks."""
 
-from memtrain.metrics.drift import Drift, FutureDrift, drift_curve, future_divergence
+from memtrain.metrics.drift import Drift, drift_curve, future_divergence
 from memtrain.metrics.flops import rollout_flops, smt_flops, teacher_flops
 from memtrain.metrics.gradient_profile import GradientProfile, rnn_gradient_profile, teacher_gradient_profile
 from memtrain.metrics.prediction import Prediction
@@ -8,7 +8,6 @@ from memtrain.metrics.rank import effective_rank
 
 __all__ = [
     "Drift",
-    "FutureDrift",
     "GradientProfile",
     "Prediction",
     "drift_curve",

@@ -2,7 +2,7 @@
 
 import torch
 from torch import Tensor
-from torchmetrics import MeanMetric, Metric
+from torchmetrics import Metric
 
 from memtrain.batch import SequenceBatch
 from memtrain.networks import Teacher
@@ -112,16 +112,3 @@ def future_divergence(
     )
     nats = teacher.head.divergence(own, other)
     return None if nats is None else (nats, future.mask)
-
-
-class FutureDrift(MeanMetric):
-    """The mean of `future_divergence` over valid targets, over batches and ranks: nats per target."""
-
-    def update(self, nats: Tensor, mask: Tensor) -> None:
-        """Take in a batch.
-
-        Args:
-            nats: any shape.
-            mask: bool, the same shape, True where there is a target.
-        """
-        super().update(nats.detach(), mask.to(nats.dtype))

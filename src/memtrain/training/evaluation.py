@@ -6,10 +6,10 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torchmetrics import CatMetric
+from torchmetrics import CatMetric, MeanMetric
 
 from memtrain.batch import SequenceBatch
-from memtrain.metrics.drift import Drift, FutureDrift, future_divergence
+from memtrain.metrics.drift import Drift, future_divergence
 from memtrain.metrics.prediction import Prediction
 from memtrain.metrics.rank import effective_rank
 from memtrain.networks import RNN, OutputHead, SequenceModel, Teacher
@@ -106,7 +106,8 @@ def predict_with_memories(
             index = torch.where(after > 0, torch.searchsorted(wanted, after - 1) + 1, 0)
             one_step = rnn.step(before[:, index], embeddings[:, after])
             parameters["one_step"] = rnn.read(one_step[:, bearing] if everywhere else one_step)
-            divergence = future_divergence(teacher, states, memories, batch) if everywhere else None
+            if everywhere and states is not None:
+                divergence = future_divergence(teacher, states, memories, batch)
     if not everywhere:
         memories = one_step = None
     model = rnn if rnn is not None else teacher
@@ -134,7 +135,7 @@ class Evaluation(nn.Module):
     def __init__(self, readings: Sequence[str], names: tuple[str, ...]) -> None:
         super().__init__()
         self.predictions = nn.ModuleDict({reading: Prediction(names) for reading in readings})
-        self.drift, self.one_step, self.functional = Drift(), Drift(), FutureDrift(nan_strategy="disable")
+        self.drift, self.one_step, self.functional = Drift(), Drift(), MeanMetric(nan_strategy="disable")
         self.kept = nn.ModuleDict({name: CatMetric(nan_strategy="disable") for name in ("memory", "rollout")})
 
     def of(self, reading: str) -> Prediction:
@@ -155,7 +156,8 @@ class Evaluation(nn.Module):
             self.drift.update(result.states, result.memories)
             self.one_step.update(result.one_step, result.memories)
         if result.divergence is not None:
-            self.functional.update(*result.divergence)
+            nats, mask = result.divergence
+            self.functional.update(nats.detach(), mask.to(nats.dtype))
         memories = result.memories if result.memories is not None else result.states
         for name, kept in (("memory", memories), ("rollout", result.states)):
             if result.everywhere and kept is not None:
