@@ -258,6 +258,30 @@ def test_runs_that_start_together_are_timed_by_one_of_them(tmp_path: Path) -> No
     assert budgets[0]["seconds_per_step"] == budgets[1]["seconds_per_step"]
 
 
+def test_at_equal_sequential_flops_a_baselines_schedule_ends_there(tmp_path: Path, half_a_second: list[str]) -> None:
+    equal = "equal_sequential_flops={reference: smt_dmt, methods: [bptt]}"
+    changes = ("budget.steps=200", equal, "stages.bptt.model.init_args.schedule=cosine")
+    with pytest.MonkeyPatch.context() as untrained:
+        untrained.setattr(execution, "train", lambda *_: None)
+        assert run(tmp_path, 1, *changes) == 1  # nothing to read, but its budget is known
+    entries = {entry["stage"]: entry["sequential_flops"] for entry in read_json(tmp_path / "timing.json").values()}
+    budget = read_json(tmp_path / "bptt/8/0/bptt/budget.json")
+    expected = 150 * entries["smt"] + 50 * entries["dmt"]
+    assert budget["sequential_flops"] == pytest.approx(expected)
+    assert abs(budget["steps"] * entries["bptt"] - expected) <= entries["bptt"] / 2
+    assert budget["steps"] != 200
+
+
+def test_a_run_at_equal_sequential_flops_costs_what_its_reference_costs(tmp_path: Path) -> None:
+    """Eight steps of smt, whose cost is the same in each."""
+    changes = ("methods={smt: [smt], bptt: [bptt]}", "equal_sequential_flops={reference: smt, methods: [bptt]}")
+    for index in (0, 1):
+        assert run(tmp_path, index, *changes) == 0
+    smt, bptt = (read_json(tmp_path / f"{name}/8/0/{name}/result.json")["costs"] for name in ("smt", "bptt"))
+    step = bptt["sequential_flops"] / bptt["steps"]
+    assert bptt["steps"] == max(1, round(smt["sequential_flops"] / step))
+
+
 def test_callbacks_that_need_a_logger_or_checkpoints_are_left_out_while_steps_are_timed(tmp_path: Path) -> None:
     names = ("lightning.pytorch.callbacks.LearningRateMonitor", "lightning.pytorch.callbacks.ModelCheckpoint")
     callbacks = ", ".join(f"{{class_path: {name}}}" for name in names)

@@ -169,6 +169,11 @@ def test_a_difficulty_to_tune_at_needs_an_experiment_with_difficulties() -> None
         ),
         ("measurement={class_path: a.b}", "data is given, but tiny is one measurement"),
         ("grid={options: {bptt: {data.batch_size: [4]}}, unequal: true, seeds: [9, 9]}", "grid.seeds has 9 twice"),
+        (
+            "equal_sequential_flops={reference: smt, methods: [bptt]}",
+            "equal_sequential_flops.reference names smt, but methods has smt_dmt, bptt",
+        ),
+        ("equal_sequential_flops={reference: bptt, methods: [bptt]}", "names bptt, which is the reference"),
         ("name=../elsewhere", "name has '../elsewhere', but names a folder"),
         ("methods={a/b: [bptt]}", "methods has 'a/b', but names a folder"),
         ("data.init_args.length=8", "data.init_args.length is what difficulty varies; set difficulty.values"),

@@ -61,6 +61,7 @@ def check(experiment: Experiment) -> None:
         if wrong is not None:
             raise ValueError(f"{option} has {wrong}, but a seed must be in 0..{LARGEST_SEED}; choose for example 0.")
     check_comparison(experiment)
+    check_equal(experiment)
     check_overwritten(experiment)
     check_slurm(experiment.slurm)
     check_lists(experiment)
@@ -78,6 +79,24 @@ def check_budget(budget: Budget) -> None:
     for name, value in (("seconds", budget.seconds), ("steps", budget.steps)):
         if value is not None and value <= 0:
             raise ValueError(f"budget.{name} is {value}, but must be more than 0; choose for example 400.")
+
+
+def check_equal(experiment: Experiment) -> None:
+    """Refuse to give methods the costs of one that there is not, or that has none of its own."""
+    equal = experiment.equal_sequential_flops
+    if equal is None:
+        return
+    for name, methods in (("reference", [equal.reference]), ("methods", equal.methods)):
+        unknown = next((method for method in methods if method not in experiment.methods), None)
+        if unknown is not None:
+            raise ValueError(
+                f"equal_sequential_flops.{name} names {unknown}, but methods has {', '.join(experiment.methods)}; add "
+                "it, to --methods too."
+            )
+    if equal.reference in equal.methods:
+        raise ValueError(
+            f"equal_sequential_flops.methods names {equal.reference}, which is the reference; leave it out."
+        )
 
 
 def check_measurement(experiment: Experiment) -> None:

@@ -17,8 +17,8 @@ from memtrain.experiment.launcher import is_first
 from memtrain.experiment.plan import RunPlan, StagePlan, configure
 from memtrain.experiment.progress import ProgressFile
 from memtrain.experiment.specification import Experiment
-from memtrain.experiment.steps import stage_steps
-from memtrain.experiment.timing import timings_for
+from memtrain.experiment.steps import flops_under, stage_steps
+from memtrain.experiment.timing import references, timings_for
 from memtrain.files import LAST_CHECKPOINT, read_json, write_json
 from memtrain.fit import MemtrainCLI
 from memtrain.lock import only_worker
@@ -51,15 +51,20 @@ def execute(experiment: Experiment, plan: RunPlan, directory: Path) -> None:
     progress = ProgressFile(directory / run.folder / "progress.json")
     with only_worker("--output", directory / run.folder) if is_first() else nullcontext():
         begun = all((directory / stage.folder / "budget.json").is_file() for stage in stages)
-        timed = experiment.budget.seconds is not None and not begun
+        equal = experiment.reference_of(run.method) is not None
+        timed = (experiment.budget.seconds is not None or equal) and not begun
         timings = timings_for(experiment, plan, directory, progress) if timed else {}
+        flops = None
+        if equal and timed:
+            (reference,) = references(experiment, plan, directory)
+            flops = flops_under(experiment.budget, reference.stages, timings)
         source = None
         for stage in stages:
             if not is_done(stage, directory):
                 folder = directory / stage.folder
                 origins = record_origin(folder, origin) if is_first() else []
                 try:
-                    steps = stage_steps(stage, folder, experiment.budget, timings)
+                    steps = stage_steps(stage, folder, experiment.budget, timings, flops)
                     train(stage, folder, steps, source, progress)
                 except Diverged as error:
                     if not run.options:

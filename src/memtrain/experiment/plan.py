@@ -99,6 +99,10 @@ def plan_stages(experiment: Experiment, run: Run, options: Options) -> list[Stag
     shares = [experiment.stages[name].share for name in names]
     plans: list[StagePlan] = []
     unused = set(options)
+    reference = experiment.reference_of(run.method)
+    budget = {}
+    if reference is not None:
+        budget["equal"] = plan_stages(experiment, Run(reference, run.difficulty, run.seed), {})[-1].recipe
     for name, share in zip(names, shares, strict=True):
         configuration, used = stage_configuration(experiment, name, run, options, first=not plans)
         unused -= used
@@ -109,6 +113,7 @@ def plan_stages(experiment: Experiment, run: Run, options: Options) -> list[Stag
             "evaluation": [experiment.evaluation.samples, experiment.evaluation.difficulties, bool(run.options)],
             "source": plans[-1].fingerprint if plans else None,
             **code_and_files(configuration),
+            **budget,
         }
         seedless = {
             **identity,

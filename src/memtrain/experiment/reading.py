@@ -96,6 +96,10 @@ def select(experiment: Experiment, methods: Sequence[str]) -> Experiment:
     if grid is not None:
         options = {method: own for method, own in grid.options.items() if method not in left_out}
         grid = replace(grid, options=options)
+    equal = experiment.equal_sequential_flops
+    if equal is not None:
+        kept = [method for method in equal.methods if method not in left_out]
+        experiment = replace(experiment, equal_sequential_flops=replace(equal, methods=kept) if kept else None)
     return replace(experiment, methods={name: experiment.methods[name] for name in methods}, grid=grid)
 
 

@@ -64,6 +64,21 @@ class Budget:
 
 
 @dataclass(frozen=True)
+class EqualFlops:
+    """Methods that are trained for as many sequential FLOPs as another, in place of the budget.
+
+    Their number of steps follows from what a step of each costs, so that their schedules end there.
+
+    Args:
+        reference: the method that is trained under the budget.
+        methods: those that take its sequential FLOPs; one that is to be seen at both budgets has two names.
+    """
+
+    reference: str
+    methods: list[str]
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """How the last checkpoint of each stage is read.
 
@@ -149,6 +164,7 @@ class Experiment:
         stages: the stages that methods are made of, by name.
         methods: for each method the names of its stages; each stage starts from the checkpoint of the one before.
         budget: what each method may spend.
+        equal_sequential_flops: methods that spend what another one does; null: none.
         evaluation: how checkpoints are read.
         family: the pairs of methods that are compared at each difficulty, as [[smt_dmt, bptt]]; null: each two.
             The more pairs, the more seeds a verdict needs, so declare those that the claim is about, before the runs:
@@ -170,6 +186,7 @@ class Experiment:
     stages: dict[str, Stage] = field(default_factory=dict)
     methods: dict[str, list[str]] = field(default_factory=dict)
     budget: Budget = field(default_factory=Budget)
+    equal_sequential_flops: EqualFlops | None = None
     evaluation: Evaluation = field(default_factory=Evaluation)
     family: list[list[str]] | None = None
     solved_at: float | None = None
@@ -177,6 +194,11 @@ class Experiment:
     grid: Grid | None = None
     measurement: dict | None = None
     slurm: Slurm = field(default_factory=Slurm)
+
+    def reference_of(self, method: str) -> str | None:
+        """The method whose sequential FLOPs this one takes; None: it has the budget."""
+        equal = self.equal_sequential_flops
+        return equal.reference if equal is not None and method in equal.methods else None
 
     @property
     def difficulties(self) -> list[Number | None]:

@@ -15,7 +15,7 @@ from memtrain.experiment.evaluation import untouched
 from memtrain.experiment.launcher import is_first
 from memtrain.experiment.plan import RunPlan, StagePlan, configure, plan_run
 from memtrain.experiment.progress import ProgressFile
-from memtrain.experiment.runs import list_runs
+from memtrain.experiment.runs import Run, list_runs
 from memtrain.experiment.specification import Experiment, Number
 from memtrain.experiment.tuning import tuned
 from memtrain.files import read_json, write_json
@@ -88,17 +88,18 @@ def timings_for(experiment: Experiment, plan: RunPlan, directory: Path, progress
         ValueError: where a stage of this run cannot be trained.
     """
     progress.report(plan.stages[0].name, "timing, or waiting for it")
+    needed = [plan, *references(experiment, plan, directory)]
     if is_first():
         with in_turn("--output", directory / "timing.lock"):
             recorded = read_timings(directory)
-            if not covers(recorded, plan):
+            if not covers(recorded, needed):
                 write_json(directory / FOLDER / "turn.json", turn())
                 try:
-                    recorded = time_all(experiment, plan, directory)
+                    recorded = time_all(experiment, needed, directory)
                 finally:
                     shutil.rmtree(directory / FOLDER)
-    elif wait_for_first(plan, directory):
-        recorded = time_all(experiment, plan, directory)
+    elif wait_for_first(needed, directory):
+        recorded = time_all(experiment, needed, directory)
     else:
         recorded = read_timings(directory)
     for sentence in other_hardware(recorded[stage.speed] for stage in plan.stages):
@@ -123,9 +124,22 @@ def machine(hardware: Mapping[str, Any]) -> str:
     return ", ".join(map(str, words))
 
 
-def covers(timings: Mapping[str, Timing], plan: RunPlan) -> bool:
-    """Whether all stages of a run are timed."""
-    return all(stage.speed in timings for stage in plan.stages)
+def covers(timings: Mapping[str, Timing], plans: Iterable[RunPlan]) -> bool:
+    """Whether all stages of runs are timed."""
+    return all(stage.speed in timings for plan in plans for stage in plan.stages)
+
+
+def references(experiment: Experiment, plan: RunPlan, directory: Path) -> list[RunPlan]:
+    """The run whose sequential FLOPs a run takes, if it takes any.
+
+    That of a tuning run has the file's options, for at that time none are chosen.
+    """
+    run = plan.run
+    reference = experiment.reference_of(run.method)
+    if reference is None:
+        return []
+    found = plan_run(experiment, plan.index, Run(reference, run.difficulty, run.seed))
+    return [found] if run.options else tuned(experiment, [found], directory)
 
 
 def turn() -> str:
@@ -133,26 +147,32 @@ def turn() -> str:
     return " ".join(os.environ.get(f"SLURM_{name}", "") for name in ("JOB_ID", "RESTART_COUNT")).strip()
 
 
-def wait_for_first(plan: RunPlan, directory: Path) -> bool:
+def wait_for_first(needed: Sequence[RunPlan], directory: Path) -> bool:
     """Whether the first process of this run is timing, and needs this one; wait until that is known.
 
     Elsewhere than on a cluster the first process starts the others when it trains, and trains nothing before.
     """
-    while not covers(read_timings(directory), plan):
+    while not covers(read_timings(directory), needed):
         if not turn() or read_json(directory / FOLDER / "turn.json") == turn():
             return True
         time.sleep(SECONDS_BETWEEN_LOOKS)
     return False
 
 
-def time_all(experiment: Experiment, plan: RunPlan, directory: Path) -> dict[str, Timing]:
-    """Time what this run and its like (all tuning runs, or all of the comparison) have no timings of.
+def time_all(experiment: Experiment, needed: Sequence[RunPlan], directory: Path) -> dict[str, Timing]:
+    """Time what a run and its like (all tuning runs, or all of the comparison) have no timings of.
+
+    Args:
+        experiment: the experiment.
+        needed: the run, and others whose timings it needs.
+        directory: folder of the results.
 
     Raises:
         ValueError: where a stage of this run cannot be trained; those of others will say so themselves.
     """
     recorded = read_timings(directory)
-    left = [other for other in alike(experiment, plan, directory) if not covers(recorded, other)]
+    wanted = [*alike(experiment, needed[0], directory), *needed[1:]]
+    left = [other for other in wanted if not covers(recorded, [other])]
     stages: dict[str, tuple[RunPlan, StagePlan, str | None]] = {}
     for other in left:
         before = None
@@ -175,7 +195,7 @@ def time_all(experiment: Experiment, plan: RunPlan, directory: Path) -> dict[str
         if speed not in failed and speed not in recorded:
             recorded[speed] = timing_of(other, stage, readings[speed], untrained=before is not None)
     rank_zero_only(write_json)(directory / TIMINGS, {speed: asdict(timing) for speed, timing in recorded.items()})
-    for stage in plan.stages:
+    for stage in (stage for plan in needed for stage in plan.stages):
         if stage.speed in failed:
             raise failed[stage.speed]
     return recorded
