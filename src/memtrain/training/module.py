@@ -58,7 +58,7 @@ class StageModule(EvaluatedModule):
     ) -> None:
         super().__init__(interface)
         require_at_least("model.micro_batches", micro_batches, 1)
-        require_at_least("model.clip", clip, 0, example="1, or 0 for no clipping")
+        optimization.require_sound(learning_rate, betas, weight_decay, warmup_steps, clip)
         self.automatic_optimization = False  # a step clips each network on its own and takes means over micro-batches
         self.save_hyperparameters(ignore=["init_from", "interface"])
         self.hparams["interface"] = interface.to_primitive()

@@ -12,10 +12,29 @@ from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LinearLR, LRScheduler, SequentialLR
 
 from memtrain.batch import SequenceBatch
+from memtrain.limits import require_at_least
 
 Schedule = Literal["constant", "cosine"]
 LONGEST_WARMUP = 0.05
 """Part of a stage that its warm-up may take: one that outlasts a short stage would train at a fraction of the rate."""
+
+
+def require_sound(
+    learning_rate: float, betas: tuple[float, float], weight_decay: float, warmup_steps: int, clip: float
+) -> None:
+    """Refuse options of the optimizer with which it cannot work.
+
+    Raises:
+        ValueError: naming option, value and remedy.
+    """
+    require_at_least("model.learning_rate", learning_rate, 0, example=1e-3)
+    require_at_least("model.weight_decay", weight_decay, 0, example=0.01)
+    require_at_least("model.warmup_steps", warmup_steps, 0, example="50, or 0 for none")
+    require_at_least("model.clip", clip, 0, example="1, or 0 for no clipping")
+    if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+        raise ValueError(
+            f"model.betas is {list(betas)}, but must be two numbers from 0 to below 1; choose for example [0.9, 0.95]."
+        )
 
 
 def trainable(networks: Mapping[str, nn.Module | None]) -> dict[str, list[nn.Parameter]]:
