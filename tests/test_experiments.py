@@ -18,12 +18,18 @@ from memtrain.results import StageResult, read_result
 
 FILES = sorted((Path(__file__).parents[1] / "experiments").glob("*/*.yaml"))
 TRAINED = [file for file in FILES if "measurement" not in yaml.safe_load(file.read_text(encoding="utf-8"))]
-TINY = {"length": 8, "pairs": 2, "modulus": 5}
+TINY = {"length": 8, "pairs": 2, "modulus": 5, "delay": 3, "lag": 3, "rare": 10, "episodes": 10, "window": 8}
 """The smallest difficulties, by the name of the option."""
 
 
 def name(file: Path) -> str:
     return file.parent.name
+
+
+def full_name(file: Path) -> str:
+    """That of the folder, and of the file where a folder holds several experiments."""
+    alone = len([other for other in TRAINED if other.parent == file.parent]) == 1
+    return name(file) if alone else f"{name(file)}_{file.stem}"
 
 
 @pytest.fixture
@@ -64,10 +70,10 @@ def changes(file: Path, sources: dict[str, Path], cache: Path) -> list[str]:
     return words
 
 
-@pytest.mark.parametrize("file", TRAINED, ids=name)
+@pytest.mark.parametrize("file", TRAINED, ids=full_name)
 def test_every_option_of_every_run_is_known(file: Path) -> None:
     experiment = read_experiment(file)
-    assert experiment.name == name(file)
+    assert experiment.name == full_name(file)
     check_data(experiment)
     planned = set()
     for plan in plan_runs(experiment):
@@ -118,7 +124,7 @@ def methods() -> list[Any]:
         for position, method in enumerate(content["methods"]):
             kinds = kinds_of_stages(content, method)
             marks = [pytest.mark.slow] if position > 0 and kinds in seen else []
-            parameters.append(pytest.param(file, method, id=f"{name(file)}-{method}", marks=marks))
+            parameters.append(pytest.param(file, method, id=f"{full_name(file)}-{method}", marks=marks))
             seen.add(kinds)
     return parameters
 

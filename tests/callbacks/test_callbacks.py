@@ -79,11 +79,11 @@ def test_the_step_of_a_copy_is_the_counter(retrieval: tuple[StageModule, EventAc
 def test_the_custom_scalars_layout_names_curves_that_exist(
     retrieval: tuple[StageModule, EventAccumulator, Path],
 ) -> None:
-    from memtrain.callbacks.axes import LAYOUT
+    from memtrain.callbacks.axes import layout, panels_of
 
-    _, events, _ = retrieval
+    module, events, _ = retrieval
     assert "custom_scalars__config__" in events.Tags()["tensors"]
-    wanted = {tag for charts in LAYOUT.values() for _, tags in charts.values() for tag in tags}
+    wanted = {tag for charts in layout(panels_of(module)).values() for _, tags in charts.values() for tag in tags}
     of_baselines = {tag for tag in wanted if f"/{BaselineModule.readings[-1]}/" in tag}
     assert of_baselines
     assert wanted - of_baselines <= set(events.Tags()["scalars"])

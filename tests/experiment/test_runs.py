@@ -309,7 +309,7 @@ def test_a_stage_may_train_on_easier_data_and_is_read_on_the_runs_own(finished: 
 def test_data_of_a_stage_with_other_tokens_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["run", str(FILE), "--output", str(tmp_path), "--set", "stages.smt.data={symbols: 5}"]
     assert main(words) == 1
-    assert "stages.smt.data has {'symbols': 5}, with 6 tokens, but the experiment's data" in capsys.readouterr().err
+    assert "stages.smt.data has {'symbols': 5}, with 6 tokens in, 6 classes out, but the" in capsys.readouterr().err
 
 
 def test_what_a_checkpoint_has_cost_before_is_no_part_of_a_steps_time(

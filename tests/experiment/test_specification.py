@@ -238,7 +238,8 @@ def test_data_that_cannot_be_built_are_refused(change: str, sentence: str) -> No
 def test_evaluation_where_there_are_other_tokens_is_refused() -> None:
     changes = ["data={class_path: memtrain.data.ModularArithmetic}", "difficulty={key: modulus, values: [8]}"]
     with pytest.raises(
-        ValueError, match=r"evaluation.difficulties has 12, where the data have 12 tokens, but training at 8"
+        ValueError,
+        match=r"evaluation.difficulties has 12, where the data have 12 tokens in, 12 classes out, but training at 8",
     ):
         check_data(read_experiment(FILE, changes))
 

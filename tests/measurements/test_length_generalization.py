@@ -132,7 +132,9 @@ def test_longer_data_keep_every_option_but_the_length() -> None:
 
 
 def test_data_whose_tokens_change_or_which_have_one_length_are_refused() -> None:
-    with pytest.raises(ValueError, match="ModularArithmetic, which has 5 tokens at modulus 5, but 10 at 10; leave"):
+    with pytest.raises(
+        ValueError, match="ModularArithmetic, which has 5 tokens in, 5 classes out at modulus 5, but 10 tokens in, 10 "
+    ):
         lengthened(ModularArithmetic(modulus=5), 2, samples=16, batch_size=4)
     with pytest.raises(ValueError, match="RasterDataModule, whose sequences have one length; leave it out"):
         lengthened(RasterDataModule(), 2, samples=16, batch_size=4)

@@ -60,6 +60,7 @@ class Mean(OutputDescription):
     """One number."""
 
     metrics: ClassVar[tuple[str, ...]] = ()
+    parameters: ClassVar[int] = 1
 
     def head(self, features: int) -> MeanHead:
         return MeanHead(features, 1)

@@ -27,7 +27,7 @@ class WindowModel(nn.Module):
         self.mix = nn.Linear(2 * width, width)
         self.head = interface.outputs.head(width)
 
-    def outputs(self, inputs, timesteps):
+    def outputs(self, inputs, timesteps, ahead=None):
         now = self.embedding(inputs)
         before = F.pad(now, (0, 0, 1, 0))[:, :-1]
         return self.head(self.mix(torch.cat([before, now], dim=-1)).relu()[:, timesteps])

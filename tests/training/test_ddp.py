@@ -44,7 +44,7 @@ class Sharded(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         rank, ranks = self.trainer.global_rank, self.trainer.world_size
-        return DataLoader([SequenceBatch(*(part[rank::ranks] for part in self.batch))], batch_size=None)
+        return DataLoader([self.batch.map(lambda part: part[rank::ranks])], batch_size=None)
 
 
 class Recorder(Callback):
@@ -134,7 +134,7 @@ def test_uniformity_is_the_mean_of_each_ranks_own(one_step):
     """Its pairs are of one rank's memories, so two ranks are not one process with the whole batch."""
     stage = (TeacherModule, {"decoding_weight": 0.0, "uniformity_weight": 1.0})
     batch = whole_batch(sparse=False)
-    shards = [one_step(*stage, SequenceBatch(*(part[rank::2] for part in batch)), ranks=1)[0] for rank in (0, 1)]
+    shards = [one_step(*stage, batch.map(lambda part, r=rank: part[r::2]), ranks=1)[0] for rank in (0, 1)]
     expected = {
         "loss": (shards[0]["loss"] + shards[1]["loss"]) / 2,
         "gradients": {n: (g + shards[1]["gradients"][n]) / 2 for n, g in shards[0]["gradients"].items()},
@@ -158,7 +158,7 @@ def test_micro_batches_have_the_loss_and_gradients_of_the_whole_batch(stage, ran
 def test_uniformity_is_the_mean_of_each_micro_batchs_own(one_step):
     options = {"decoding_weight": 0.0, "uniformity_weight": 1.0}
     batch = whole_batch(sparse=False)
-    halves = [SequenceBatch(*(part[half] for part in batch)) for half in (slice(0, 2), slice(2, 4))]
+    halves = [batch.map(lambda part, h=half: part[h]) for half in (slice(0, 2), slice(2, 4))]
     expected = [one_step(TeacherModule, options, half, ranks=1)[0]["loss"] for half in halves]
     (parts,) = one_step(TeacherModule, options | {"micro_batches": 2}, batch, ranks=1)
     torch.testing.assert_close(parts["loss"], (expected[0] + expected[1]) / 2)
