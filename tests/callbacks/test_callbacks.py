@@ -10,9 +10,10 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from memtrain.callbacks import Axes, DriftCurve, MemoryGeometry, Samples
+from memtrain.callbacks.axes import layout, panels_of
 from memtrain.callbacks.samples import image_grid
 from memtrain.data import RasterDataModule, Retrieval, SequenceDataModule
-from memtrain.networks import NetworkOptions
+from memtrain.networks import Channel, Channels, Gaussian, Interface, NetworkOptions
 from memtrain.training import BaselineModule, BPTTModule, SMTModule, StageModule
 
 NETWORK = NetworkOptions(width=8, memory_tokens=2, heads=2, head_dimension=4, encoder_layers=1)
@@ -79,14 +80,19 @@ def test_the_step_of_a_copy_is_the_counter(retrieval: tuple[StageModule, EventAc
 def test_the_custom_scalars_layout_names_curves_that_exist(
     retrieval: tuple[StageModule, EventAccumulator, Path],
 ) -> None:
-    from memtrain.callbacks.axes import layout, panels_of
-
     module, events, _ = retrieval
+    assert panels_of(module) == ["accuracy", "loss"]
     assert "custom_scalars__config__" in events.Tags()["tensors"]
     wanted = {tag for charts in layout(panels_of(module)).values() for _, tags in charts.values() for tag in tags}
     of_baselines = {tag for tag in wanted if f"/{BaselineModule.readings[-1]}/" in tag}
     assert of_baselines
     assert wanted - of_baselines <= set(events.Tags()["scalars"])
+
+
+def test_numbers_have_panels_of_their_score_and_loss() -> None:
+    outputs = Gaussian([Channel("load")], regimes=["storm"], score="crps_storm")
+    module = BPTTModule(interface=Interface(Channels([Channel("load")]), outputs))
+    assert panels_of(module) == ["crps_storm", "loss"]
 
 
 def test_the_drift_curve_is_drawn_at_each_validation(

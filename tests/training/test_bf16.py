@@ -50,9 +50,9 @@ class Observed(Callback):
         if module.rnn:
             module.rnn.read = partial(self.note_read, module.rnn.read)
 
-    def note_read(self, read, memory, *ahead):
+    def note_read(self, read, memory, ahead=None):
         self.types.add(memory.dtype)
-        return read(memory, *ahead)
+        return read(memory, ahead)
 
     def note_type(self, make, *args):
         memory = make(*args)
