@@ -1,7 +1,15 @@
 """What is measured: functions of tensors, and torchmetrics that are exact over uneven batches and ranks."""
 
 from memtrain.metrics.drift import Drift, drift_curve, future_divergence
-from memtrain.metrics.flops import rollout_flops, smt_flops, teacher_flops
+from memtrain.metrics.flops import (
+    model_depth,
+    rollout_depth,
+    rollout_flops,
+    smt_depth,
+    smt_flops,
+    teacher_depth,
+    teacher_flops,
+)
 from memtrain.metrics.gradient_profile import GradientProfile, rnn_gradient_profile, teacher_gradient_profile
 from memtrain.metrics.prediction import Prediction
 from memtrain.metrics.rank import effective_rank
@@ -13,9 +21,13 @@ __all__ = [
     "drift_curve",
     "effective_rank",
     "future_divergence",
+    "model_depth",
     "rnn_gradient_profile",
+    "rollout_depth",
     "rollout_flops",
+    "smt_depth",
     "smt_flops",
+    "teacher_depth",
     "teacher_flops",
     "teacher_gradient_profile",
 ]

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from memtrain.metrics.flops import smt_flops
+from memtrain.metrics.flops import smt_depth, smt_flops
 from memtrain.networks import RNN
 from memtrain.objectives import memory_error
 from memtrain.training.step import Outcome, Step
@@ -60,7 +60,8 @@ class SMTModule(TeacherModule):
         terms = {} if self.freeze_teacher else self.memory_losses(step, timesteps, at(timesteps))
         terms |= self.dynamics_losses(step.batch.inputs, before, at(before), at(before + 1), memories[:, 0])
         flops = smt_flops(self.teacher, self.rnn, step.length, self.future_length, self.freeze_teacher)
-        return Outcome(terms, flops, gradient_chain=1)
+        depth = smt_depth(self.teacher, self.rnn, self.freeze_teacher)
+        return Outcome(terms, flops, gradient_chain=1, sequential_depth=depth)
 
     def dynamics_losses(
         self, inputs: Tensor, before: Tensor, memories: Tensor, after: Tensor, first: Tensor
