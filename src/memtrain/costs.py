@@ -19,6 +19,7 @@ class Counters:
         cpu_seconds: process CPU seconds in the same spans.
         sequential_flops: operations that had to follow one another, per sample.
         gradient_steps: the longest gradient chain of the cell that any stage used.
+        sequential_depth: how many operations had to follow one another; 0 in older checkpoints.
     """
 
     steps: int
@@ -27,6 +28,7 @@ class Counters:
     cpu_seconds: float
     sequential_flops: int
     gradient_steps: int
+    sequential_depth: int = 0
 
     @classmethod
     def zero(cls) -> "Counters":
@@ -37,17 +39,19 @@ class Counters:
         """The counters as a dictionary of numbers."""
         return asdict(self)
 
-    def count(self, tokens: int, sequential_flops: int, gradient_chain: int) -> None:
+    def count(self, tokens: int, sequential_flops: int, gradient_chain: int, sequential_depth: int = 0) -> None:
         """Add one optimizer step.
 
         Args:
             tokens: inputs of the step, over all ranks.
             sequential_flops: of the step, per sample.
             gradient_chain: the longest gradient chain of the cell in the step.
+            sequential_depth: of the step.
         """
         self.steps += 1
         self.tokens += tokens
         self.sequential_flops += sequential_flops
+        self.sequential_depth += sequential_depth
         self.gradient_steps = max(self.gradient_steps, gradient_chain)
 
     @contextmanager

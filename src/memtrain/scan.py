@@ -61,6 +61,14 @@ def scan_flops(numbers: int, block: int, length: int, backend: Backend) -> int:
     return (length - 1).bit_length() * (max(step, join) + step)  # down: joining neighbors; up: filling in
 
 
+def scan_levels(length: int) -> int:
+    """Dependent operations of a linear recurrence over T = `length` steps: `log2(T)` levels, rounded up, at least one.
+
+    This is what a scan needs at best, whichever backend is fastest here.
+    """
+    return max(1, (length - 1).bit_length())
+
+
 def multiply(coefficients: Tensor, states: Tensor) -> Tensor:
     """`A h`, for diagonal coefficients (as many dimensions as states) or matrices (one more)."""
     if coefficients.dim() == states.dim():

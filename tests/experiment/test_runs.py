@@ -59,7 +59,9 @@ def test_a_stage_leaves_budget_configuration_and_result(finished: Path) -> None:
     own = smt["evaluations"][0]
     assert list(own["readings"]) == ["teacher", "rnn"]
     assert all({"accuracy", "loss", "bits"} <= set(metrics) for metrics in own["readings"].values())
-    assert {"one_step/loss", "drift/relative"} <= set(own["diagnostics"])
+    assert {"one_step/loss", "drift/relative", "drift/functional"} <= set(own["diagnostics"])
+    assert 0 < smt["costs"]["sequential_depth"] < dmt["costs"]["sequential_depth"]
+    assert "cost/sequential_depth" in (finished / "smt_dmt/8/0/smt/metrics.csv").read_text().splitlines()[0]
     assert own["reference_lines"]["chance"] == 1 / 8
     assert (smt["reading"], smt["score"]) == ("rnn", {"name": "accuracy", "higher_is_better": True})
     assert (smt["trained"], dmt["trained"]) == (["teacher", "rnn"], ["rnn"])

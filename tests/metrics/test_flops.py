@@ -6,11 +6,20 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from memtrain.metrics import rollout_flops, smt_flops, teacher_flops
-from memtrain.networks import RNN, Interface, NetworkOptions, Teacher
+from memtrain.metrics import (
+    model_depth,
+    rollout_depth,
+    rollout_flops,
+    smt_depth,
+    smt_flops,
+    teacher_depth,
+    teacher_flops,
+)
+from memtrain.networks import RNN, CausalTransformer, Interface, LinearRecurrence, NetworkOptions, Teacher
 from memtrain.networks.cells import Cell, GRUCell, LSTMCell, MLPCell, ParaGRUCell, ParaLSTMCell, TransformerCell
-from memtrain.networks.flops import forward_flops
-from memtrain.trajectory import Detached, Picard, Sequential, Solver
+from memtrain.networks.flops import forward_flops, input_depth, update_depth
+from memtrain.scan import scan_levels
+from memtrain.trajectory import Detached, Newton, Picard, Sequential, Solver
 
 # D = 4, 2 heads of 2: inner width 4. A block has 2 norms (2 * 4), queries, keys and values (3 * 4 * 4), their
 # way out (4 * 4), a feed-forward 4 -> 16 -> 4 with biases (4 * 16 + 16 + 16 * 4 + 4): 220 parameters.
@@ -124,3 +133,59 @@ def test_any_other_cell_costs_two_flops_a_parameter() -> None:
 def test_a_module_around_a_transformer_adds_its_own_parameters(teacher: Teacher) -> None:
     both = nn.ModuleList([teacher.decoder.transformer, nn.Linear(3, 5)])
     assert forward_flops(both, 2) == READOUT + 2 * (3 * 5 + 5)
+
+
+# A block is norm, product, attention, product, norm, product, nonlinearity, product: 8. The encoder has three, a norm
+# and the memories' normalization: 26. The decoder has one, a norm and the head: 10. The cell has two, a norm and the
+# memory's normalization: 18.
+def depth(teacher: Teacher | None, rnn: RNN, solver: Solver, guess: Tensor | None = None) -> int:
+    """Dependent operations of a step whose rollout goes over ten inputs."""
+    memory, inputs = rnn.initial_memory(1), rnn.embed(torch.zeros(1, 10, dtype=torch.int64))
+    return rollout_depth(teacher, rnn, solver.solve(rnn.cell, memory, inputs, torch.arange(10), guess))
+
+
+def test_depth_by_hand(teacher: Teacher, rnn: RNN) -> None:
+    assert teacher_depth(teacher) == 2 * (26 + 10)
+    assert smt_depth(teacher, rnn) == 2 * (26 + 18)
+    assert smt_depth(teacher, rnn, frozen_teacher=True) == 26 + 2 * 18
+    assert depth(None, rnn, Sequential()) == 2 * (10 * 18 + 10)
+    assert depth(teacher, rnn, Detached()) == 26 + 10 * 18 + 2 * (18 + 10)
+    assert depth(teacher, rnn, Detached(Picard(4)), torch.zeros(1, 10, 2, 4)) == 26 + 4 * 18 + 2 * (18 + 10)
+
+
+def test_depth_does_not_grow_with_the_length_but_for_rollouts(teacher: Teacher, rnn: RNN) -> None:
+    memory = rnn.initial_memory(1)
+    depths = []
+    for length in (10, 20):
+        inputs = rnn.embed(torch.zeros(1, length, dtype=torch.int64))
+        found = Sequential().solve(rnn.cell, memory, inputs, torch.arange(length))
+        depths.append(rollout_depth(None, rnn, found))
+    assert depths[1] - depths[0] == 2 * 10 * 18
+
+
+@pytest.mark.parametrize(("kind", "expected"), [(GRUCell, 3), (LSTMCell, 3), (ParaGRUCell, 2), (ParaLSTMCell, 2)])
+def test_gated_cells_name_the_depth_of_their_update(kind: type[Cell], expected: int) -> None:
+    cell = kind(4, 2, "tanh")
+    assert (update_depth(cell), input_depth(cell)) == (expected, 1)
+
+
+def test_any_other_cell_is_as_deep_as_its_modules() -> None:
+    """Three products, two nonlinearities, and the normalization."""
+    assert update_depth(MLPCell(4, 2, "rms", layers=2)) == 6
+
+
+def test_a_scan_over_ten_steps_has_four_levels() -> None:
+    """ParaGRU by a scan: ten steps forward and one with gradient, one back, and the scan; a linear readout."""
+    options = NetworkOptions(width=4, memory_tokens=2, cell=ParaGRUCell, memory_normalization="tanh", readout="linear")
+    assert depth(None, RNN(options, SEVEN), Sequential("scan")) == (11 + 1) * 2 + 4 + 2 * (1 + 1)
+    assert [scan_levels(length) for length in (1, 2, 3, 8, 9, 1024)] == [1, 1, 2, 3, 4, 10]
+    newton = Newton(guess="zeros", tolerance=1e-4)
+    memory, inputs = torch.zeros(1, 2, 4), torch.randn(1, 10, 4)
+    found = newton.solve(ParaGRUCell(4, 2, "tanh"), memory, inputs, torch.arange(10))
+    assert found.scan_levels == 4 * (int(found.iterations.max()) + 1)
+
+
+def test_baselines_know_their_depth() -> None:
+    """Two blocks of 8 and a scan over 16 steps each, the norm and the head; a Transformer's 2 * 8 + 2."""
+    assert model_depth(LinearRecurrence(SEVEN, layers=2), 16) == 2 * (2 * (8 + 4) + 2)
+    assert model_depth(CausalTransformer(SEVEN, layers=2), 16) == 2 * (2 * 8 + 2)

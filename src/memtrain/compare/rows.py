@@ -12,12 +12,12 @@ COLUMNS = [
     "experiment", "method", "reading", "stage", "difficulty_name", "difficulty", "evaluation_difficulty", "seed",
     "accuracy", "loss", "bits", "score", "higher_is_better",
     "chance", "shortcut_accuracy", "best_possible", "unigram_entropy", "bigram_entropy",
-    "drift_mean", "drift_equilibrium", "drift_relative", "uniformity", "effective_rank",
+    "drift_mean", "drift_equilibrium", "drift_relative", "drift_functional", "uniformity", "effective_rank",
     "gradient_steps", "optimizer_steps", "tokens", "train_seconds", "cpu_seconds", "sequential_flops",
-    "parameters", "learning_rate", "encoder", "compared", "final",
+    "sequential_depth", "parameters", "learning_rate", "encoder", "compared", "final",
 ]  # fmt: skip
 METRICS = ("accuracy", "loss", "bits")
-DRIFTS = ("mean", "equilibrium", "relative")
+DRIFTS = ("mean", "equilibrium", "relative", "functional")
 REFERENCE_LINES = ("chance", "shortcut_accuracy", "best_possible", "unigram_entropy", "bigram_entropy")
 
 
@@ -121,6 +121,7 @@ def row(stage: Finished, evaluation: Evaluation, reading: str, compared: bool) -
         "train_seconds": costs.train_seconds,
         "cpu_seconds": costs.cpu_seconds,
         "sequential_flops": costs.sequential_flops,
+        "sequential_depth": costs.sequential_depth,
         "parameters": result.parameters[reading],
         "learning_rate": result.learning_rate,
         "encoder": result.encoder,

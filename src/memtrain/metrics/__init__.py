@@ -2,7 +2,15 @@
 
 from memtrain.metrics.drift import Drift, drift_curve, future_divergence
 from memtrain.metrics.event_time import event_time_error
-from memtrain.metrics.flops import rollout_flops, smt_flops, teacher_flops
+from memtrain.metrics.flops import (
+    model_depth,
+    rollout_depth,
+    rollout_flops,
+    smt_depth,
+    smt_flops,
+    teacher_depth,
+    teacher_flops,
+)
 from memtrain.metrics.gradient_profile import GradientProfile, rnn_gradient_profile, teacher_gradient_profile
 from memtrain.metrics.prediction import Prediction
 from memtrain.metrics.rank import effective_rank
@@ -15,9 +23,13 @@ __all__ = [
     "effective_rank",
     "event_time_error",
     "future_divergence",
+    "model_depth",
     "rnn_gradient_profile",
+    "rollout_depth",
     "rollout_flops",
+    "smt_depth",
     "smt_flops",
+    "teacher_depth",
     "teacher_flops",
     "teacher_gradient_profile",
 ]

@@ -7,7 +7,15 @@ products and all: depth times the work of a link.
 from torch import nn
 
 from memtrain.networks.cells.base import Cell
-from memtrain.networks.transformer import Transformer
+from memtrain.networks.transformer import Block, Transformer
+
+BLOCK_DEPTH = 8
+"""Norm, product, attention, product; norm, product, nonlinearity, product."""
+OPERATIONS = (
+    nn.Linear, nn.Bilinear, nn.Conv1d, nn.RMSNorm, nn.LayerNorm,
+    nn.GELU, nn.ReLU, nn.SiLU, nn.ELU, nn.LeakyReLU, nn.Softplus, nn.Tanh, nn.Sigmoid, nn.Softmax,
+)  # fmt: skip
+"""Modules that are one dependent operation each."""
 
 
 def product_flops(module: nn.Module) -> int:
@@ -31,6 +39,27 @@ def forward_flops(module: nn.Module, keys: int = 1) -> int:
         return len(module.blocks) * (2 * parameters + 4 * keys * block.attention.inner)
     own = 2 * sum(p.numel() for p in module.parameters(recurse=False))
     return own + sum(forward_flops(child, keys) for child in module.children())
+
+
+def forward_depth(module: nn.Module) -> int:
+    """Dependent operations of a way forward: a product, an attention, a norm and a nonlinearity count one each.
+
+    Sums, gates' products and look-ups are left out. Parts of a module count one after the other, so that for a module
+    with parallel branches this is an upper bound.
+    """
+    if isinstance(module, Block):
+        return BLOCK_DEPTH
+    return int(isinstance(module, OPERATIONS)) + sum(forward_depth(child) for child in module.children())
+
+
+def input_depth(cell: Cell) -> int:
+    """Dependent operations of what a cell makes of its inputs alone: one product, or nothing."""
+    return int(bool(cell.input_parameters()))
+
+
+def update_depth(cell: Cell) -> int:
+    """Dependent operations of one update: those the cell names, or those of its modules and its normalization."""
+    return forward_depth(cell) + int(not cell.gated) if cell.update_depth is None else cell.update_depth
 
 
 def input_flops(cell: Cell) -> int:

@@ -11,7 +11,7 @@ from memtrain.networks.flops import product_flops
 from memtrain.networks.interface import Interface
 from memtrain.networks.memory import EPSILON
 from memtrain.networks.sequence_model import Stream
-from memtrain.scan import Backend, linear_recurrence, scan_flops
+from memtrain.scan import Backend, linear_recurrence, scan_flops, scan_levels
 
 BACKEND: Backend = "chunked"
 """How the recurrences of all timesteps are solved."""
@@ -114,6 +114,13 @@ class LinearRecurrence(nn.Module):
         """
         scan = scan_flops(self.units, 1, length, BACKEND)
         return sum(product_flops(block) + scan for block in self.blocks) + product_flops(self.head)
+
+    def sequential_depth(self, length: int) -> int:
+        """Dependent operations of a forward pass: per block two norms, five products and nonlinearities, and a scan.
+
+        Gate and candidate are parallel: norm, product, sigmoid, scan, product; norm, product, GELU, product.
+        """
+        return len(self.blocks) * (8 + scan_levels(length)) + 2  # the norm and the product at the end
 
     def _take_in(self, token: Tensor, state: Tensor | None, ahead: Tensor | None = None) -> tuple[Tensor, Tensor]:
         x, after = self.embedding(token), []

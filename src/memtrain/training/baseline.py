@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from torch import nn
 
+from memtrain.metrics.flops import model_depth
 from memtrain.networks import Interface, LinearRecurrence, SequenceModel
 from memtrain.networks.factories import plain_factory, primitive_factory
 from memtrain.objectives import bearing_timesteps
@@ -65,4 +66,5 @@ class BaselineModule(StageModule):
         targets = batch.at(bearing)
         errors = model.head.loss(model.outputs(batch.inputs, bearing, targets.ahead), targets.values, targets.mask)
         loss = step.masked_mean(errors, targets.mask, step.targets.sum())
-        return Outcome({"prediction": loss}, 3 * model.sequential_flops(step.length))
+        flops, depth = 3 * model.sequential_flops(step.length), model_depth(self.model, step.length)
+        return Outcome({"prediction": loss}, flops, sequential_depth=depth)

@@ -96,7 +96,7 @@ class StageModule(EvaluatedModule):
             optimizer.step()  # type: ignore[union-attr]
             schedule.step()  # type: ignore[union-attr]
         tokens = batch.inputs.shape[:2].numel() * self.trainer.world_size
-        self.counters.count(tokens, found.sequential_flops, found.gradient_chain)
+        self.counters.count(tokens, found.sequential_flops, found.gradient_chain, found.sequential_depth)
         for name, value in found.values(norms).items():
             self.log(f"train/{name}", value, prog_bar=name == "loss", batch_size=len(batch.index))
 

@@ -41,16 +41,17 @@ def over_ranks(own: Outcome, strategy: Strategy) -> Outcome:
     if not isinstance(strategy, ParallelStrategy) or strategy.world_size == 1:
         return own
     means = torch.stack([*own.terms.values(), *own.means.values()])
-    costs = torch.tensor([own.sequential_flops, own.gradient_chain], device=means.device)
+    costs = torch.tensor([own.sequential_flops, own.gradient_chain, own.sequential_depth], device=means.device)
     means, costs = strategy.reduce(means, reduce_op="mean"), strategy.reduce(costs, reduce_op="max")
     worst = list(own.worst.values())
     if worst:
         worst = list(strategy.reduce(torch.stack(worst), reduce_op="max"))
-    flops, chain = costs.tolist()
+    flops, chain, depth = costs.tolist()
     return Outcome(
         terms=dict(zip(own.terms, means, strict=False)),
         sequential_flops=flops,
         gradient_chain=chain,
+        sequential_depth=depth,
         means=dict(zip(own.means, means[len(own.terms) :], strict=True)),
         worst=dict(zip(own.worst, worst, strict=True)),
     )

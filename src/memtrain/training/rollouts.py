@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from memtrain.metrics.flops import rollout_flops
+from memtrain.metrics.flops import rollout_depth, rollout_flops
 from memtrain.networks import RNN, Teacher
 from memtrain.objectives import bearing_timesteps
 from memtrain.training.memory import MemoryModule
@@ -114,7 +114,8 @@ class RolloutModule(MemoryModule):
         """The outcome of a step with these terms."""
         found = rolled.trajectory
         flops = rollout_flops(self.teacher, self.rnn, step.length, found)
-        return Outcome(terms, flops, found.gradient_chain, found.means(), found.worst())
+        depth = rollout_depth(self.teacher, self.rnn, found)
+        return Outcome(terms, flops, found.gradient_chain, found.means(), found.worst(), depth)
 
     def teacher_memories(self, inputs: Tensor, *timesteps: Tensor | None) -> list[Tensor | None]:
         """The frozen teacher's memories at several sets of timesteps, encoded together, without gradient.

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from memtrain.limits import require_at_least
-from memtrain.metrics.flops import smt_flops
+from memtrain.metrics.flops import smt_depth, smt_flops
 from memtrain.networks import RNN
 from memtrain.objectives import memory_error, memory_variance
 from memtrain.training.step import Outcome, Step
@@ -69,7 +69,8 @@ class SMTModule(TeacherModule):
         terms = {} if self.freeze_teacher else self.memory_losses(step, timesteps, at(timesteps))
         terms |= self.dynamics_losses(step, before, at(before), at(before + 1), memories[:, 0])
         flops = smt_flops(self.teacher, self.rnn, step.length, self.future_length, self.freeze_teacher)
-        return Outcome(terms, flops, gradient_chain=1)
+        depth = smt_depth(self.teacher, self.rnn, self.freeze_teacher)
+        return Outcome(terms, flops, gradient_chain=1, sequential_depth=depth)
 
     def dynamics_losses(
         self, step: Step, before: Tensor, memories: Tensor, after: Tensor, first: Tensor

@@ -69,6 +69,7 @@ class Outcome:
         gradient_chain: the longest gradient chain of f, in steps of the cell.
         means: further scalars, by name, that are logged as means over micro-batches and ranks.
         worst: further scalars, by name, of which the largest is logged.
+        sequential_depth: how many operations follow one another.
     """
 
     terms: dict[str, Tensor]
@@ -76,6 +77,7 @@ class Outcome:
     gradient_chain: int = 0
     means: dict[str, Tensor] = field(default_factory=dict)
     worst: dict[str, Tensor] = field(default_factory=dict)
+    sequential_depth: int = 0
 
     @property
     def loss(self) -> Tensor:
@@ -104,6 +106,7 @@ def together(outcomes: Sequence[Outcome]) -> Outcome:
     return Outcome(
         terms={name: stacked("terms", name).mean() for name in first.terms},
         sequential_flops=max(outcome.sequential_flops for outcome in outcomes),
+        sequential_depth=max(outcome.sequential_depth for outcome in outcomes),
         gradient_chain=max(outcome.gradient_chain for outcome in outcomes),
         means={name: stacked("means", name).mean() for name in first.means},
         worst={name: stacked("worst", name).max() for name in first.worst},

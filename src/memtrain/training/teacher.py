@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from memtrain.limits import require_at_least
-from memtrain.metrics.flops import teacher_flops
+from memtrain.metrics.flops import teacher_depth, teacher_flops
 from memtrain.networks import Teacher
 from memtrain.objectives import count_futures, futures, sample_timesteps, uniformity
 from memtrain.training.memory import MemoryModule
@@ -64,7 +64,8 @@ class TeacherModule(MemoryModule):
         timesteps = self.draw_timesteps(step)
         memories = self.teacher.encode(step.batch.inputs, timesteps)
         flops = teacher_flops(self.teacher, step.length, self.future_length)
-        return Outcome(self.memory_losses(step, timesteps, memories), flops)
+        terms = self.memory_losses(step, timesteps, memories)
+        return Outcome(terms, flops, sequential_depth=teacher_depth(self.teacher))
 
     def draw_timesteps(self, step: Step) -> Tensor:
         """The step's timesteps, one draw shared by the batch: int64 `[N]`, ascending."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from memtrain.scan import Backend, preceding
+from memtrain.scan import Backend, preceding, scan_levels
 from memtrain.trajectory.guess import relative_size
 from memtrain.trajectory.recurrence import Jacobian, Recurrence, propagate, propagation_flops
 from memtrain.trajectory.solution import Fallback
@@ -26,6 +26,7 @@ class Attempt:
         converged: bool `[B]`, the residual is within the tolerance.
         iterations: int64 `[B]`, updates made.
         scan_flops: sequential FLOPs of their linear recurrences, per sample.
+        scan_levels: dependent operations of these.
     """
 
     states: Tensor
@@ -33,6 +34,7 @@ class Attempt:
     converged: Tensor
     iterations: Tensor
     scan_flops: int
+    scan_levels: int
 
 
 class Solved(NamedTuple):
@@ -41,6 +43,7 @@ class Solved(NamedTuple):
     states: Tensor
     sequential_steps: int
     scan_flops: int
+    scan_levels: int
     iterations: Tensor
     fallback: Tensor
 
@@ -72,7 +75,7 @@ class Iteration:
         states, active = guess.clone(), torch.arange(len(guess), device=guess.device)
         residual, lowest = states.new_full((2, len(guess)), torch.inf)
         iterations, stale = torch.zeros(2, len(guess), dtype=torch.int64, device=guess.device)
-        scans = 0
+        scans = levels = 0
         for iteration in range(self.maximum_iterations + 1):
             now, part = states[active], recurrence.take(active)
             after, jacobian = part.linearize(preceding(memory[active], now), self.jacobian)
@@ -86,15 +89,17 @@ class Iteration:
                 break
             updated = part.clip(now + propagate(jacobian, defect, None, self.scan), memory[active])
             scans += propagation_flops(jacobian, now, self.scan)
+            levels += scan_levels(now.shape[1])
             active = active[going]
             states[active] = updated[going]
-        return Attempt(states, residual, residual <= self.tolerance, iterations, scans)
+        return Attempt(states, residual, residual <= self.tolerance, iterations, scans, levels)
 
     @torch.no_grad()
     def solve(self, recurrence: Recurrence, guess: Tensor, memory: Tensor) -> Solved:
         """All samples at once, then by another way those that have failed; see `attempt` for the arguments."""
         attempt = self.attempt(recurrence, guess, memory)
-        states, iterations, scans = attempt.states, attempt.iterations, attempt.scan_flops
+        states, iterations = attempt.states, attempt.iterations
+        scans, levels = attempt.scan_flops, attempt.scan_levels
         steps = int(iterations.max()) + 1
         fallback = torch.full_like(iterations, Fallback.NONE)
         failed = (~attempt.converged).nonzero().flatten()
@@ -104,6 +109,7 @@ class Iteration:
             iterations[failed] += rescued.iterations
             steps += rescued.sequential_steps
             scans += rescued.scan_flops
+            levels += rescued.scan_levels
             log.info("newton: %d of %d samples failed, residual %.1e", len(failed), len(guess), attempt.residual.max())
             warnings.warn(
                 "trajectory is Newton, but some samples did not converge. They were solved in windows or step by step, "
@@ -111,7 +117,7 @@ class Iteration:
                 "rollout, though within the tolerance (newton_error). Raise teacher_forcing, or take Sequential.",
                 stacklevel=3,
             )
-        return Solved(states, steps, scans, iterations, fallback)
+        return Solved(states, steps, scans, levels, iterations, fallback)
 
     def _rescue(self, recurrence: Recurrence, guess: Tensor, memory: Tensor) -> Solved:
         """Windows, one after the other. A sample with a failing window is rolled out step by step, from its start.
@@ -121,10 +127,10 @@ class Iteration:
         count, length = guess.shape[:2]
         start = memory
         samples, states = torch.arange(count, device=guess.device), guess.clone()
-        iterations, steps, scans = torch.zeros_like(samples), 0, 0
+        iterations, steps, scans, levels = torch.zeros_like(samples), 0, 0, 0
         if self.window is None or self.window >= length:
             fallback = torch.full_like(samples, Fallback.SEQUENTIAL)
-            return Solved(recurrence.rollout(memory), length, 0, iterations, fallback)
+            return Solved(recurrence.rollout(memory), length, 0, 0, iterations, fallback)
         fallback = torch.full_like(samples, Fallback.WINDOWS)
         for begin in range(0, length, self.window):
             window = slice(begin, begin + self.window)
@@ -133,6 +139,7 @@ class Iteration:
             iterations[samples] += attempt.iterations
             steps += int(attempt.iterations.max()) + 1
             scans += attempt.scan_flops
+            levels += attempt.scan_levels
             lost = samples[~attempt.converged]
             if len(lost):
                 states[lost] = recurrence.take(lost).rollout(start[lost])
@@ -141,4 +148,4 @@ class Iteration:
             samples, memory = samples[attempt.converged], attempt.states[attempt.converged, -1]
             if not len(samples):
                 break
-        return Solved(states, steps, scans, iterations, fallback)
+        return Solved(states, steps, scans, levels, iterations, fallback)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from memtrain.limits import require_at_least, require_between
 from memtrain.networks.cells import Cell
-from memtrain.scan import Backend
+from memtrain.scan import Backend, scan_levels
 from memtrain.trajectory.adjoint import attach_gradient
 from memtrain.trajectory.checks import require_jacobian
 from memtrain.trajectory.exponent import largest_exponent
@@ -127,6 +127,7 @@ class Newton(Solver):
                 backward_steps=1,
                 gradient_chain=inputs.shape[1],
                 scan_flops=solved.scan_flops + backward,
+                scan_levels=solved.scan_levels + (scan_levels(inputs.shape[1]) if last else 0),
                 iterations=solved.iterations,
                 residual=relative_size(defect, solved.states),
                 error=error.flatten(1).amax(1),

@@ -9,6 +9,7 @@ from torch import Tensor
 from memtrain.limits import require_at_least
 from memtrain.networks.cells import Cell
 from memtrain.networks.rollout import rollout
+from memtrain.scan import scan_levels
 from memtrain.trajectory.adjoint import scan_adjoint
 from memtrain.trajectory.checks import require_jacobian
 from memtrain.trajectory.solution import Trajectory
@@ -63,7 +64,8 @@ class Sequential(Solver):
         length = inputs.shape[1]
         if torch.is_grad_enabled() and self.scans(cell):
             states, flops = scan_adjoint(cell, memory, inputs)
-            return Trajectory.known(states[:, labels], length + 1, 1, gradient_chain=length, scan_flops=flops)
+            costs = {"scan_flops": flops, "scan_levels": scan_levels(length)}
+            return Trajectory.known(states[:, labels], length + 1, 1, gradient_chain=length, **costs)
         chain = min(length, self.truncation or length)
         parts = []
         for part in inputs.split(chain, dim=1):

@@ -19,6 +19,7 @@ class Trajectory:
         backward_steps: cell evaluations that follow one another on the way back.
         gradient_chain: cell updates on the longest path of the gradient.
         scan_flops: sequential FLOPs of the linear recurrences beside them, per sample.
+        scan_levels: dependent operations of these; see `memtrain.scan.scan_levels`.
     """
 
     states: Tensor
@@ -27,6 +28,7 @@ class Trajectory:
     backward_steps: int
     gradient_chain: int
     scan_flops: int = 0
+    scan_levels: int = 0
 
     @classmethod
     def known(cls, states: Tensor, sequential_steps: int, backward_steps: int, **found: Any) -> Self:
@@ -41,6 +43,14 @@ class Trajectory:
             update: FLOPs of one cell update forward; its way back costs twice as much.
         """
         return (self.sequential_steps + 2 * self.backward_steps) * update + self.scan_flops
+
+    def sequential_depth(self, update: int) -> int:
+        """Dependent operations, forward and backward.
+
+        Args:
+            update: those of one cell update forward; its way back has as many.
+        """
+        return (self.sequential_steps + self.backward_steps) * update + self.scan_levels
 
     def means(self) -> dict[str, Tensor]:
         """What the solver says of its solution: scalars whose mean over several solutions is logged."""

@@ -29,11 +29,13 @@ class Cell(nn.Module, ABC):
         structure: of the Jacobian that `linearize` returns: diagonal, blocks or dense.
         bounded: whether an update never leaves the cube [-b, b], b at least 1, that its memory lies in. Newton's
             iterates are then kept in it, which makes them converge in far fewer steps where J is large.
+        update_depth: dependent operations of an update, without input products; None: those of its modules, one by one.
     """
 
     gated: ClassVar[bool] = False
     structure: ClassVar[Structure] = "dense"
     bounded: ClassVar[bool] = False
+    update_depth: ClassVar[int | None] = None
 
     def __init__(self, width: int, memory_tokens: int, memory_normalization: MemoryNormalization) -> None:
         super().__init__()

@@ -23,6 +23,7 @@ class GRUCell(Cell):
     """
 
     gated = True
+    update_depth = 3  # product, gates, candidate
 
     def __init__(
         self,

@@ -26,6 +26,7 @@ class LSTMCell(Cell):
     """
 
     gated = True
+    update_depth = 3  # product, gates and c, tanh of c
 
     def __init__(
         self,

@@ -26,6 +26,7 @@ class ParaGRUCell(StructuredCell):
     """
 
     gated = True
+    update_depth = 2  # gates; candidate, or output gate
     structure = "diagonal"
     bounded = True
 

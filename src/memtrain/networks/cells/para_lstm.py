@@ -27,6 +27,7 @@ class ParaLSTMCell(StructuredCell):
     """
 
     gated = True
+    update_depth = 2  # gates; candidate, or output gate
     structure = "blocks"
     bounded = True
 
