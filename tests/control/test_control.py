@@ -122,7 +122,6 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "--data.batch_size=4",
         "--trainer.max_steps=2",
         "--trainer.accelerator=cpu",
-        "--trainer.logger=false",
         f"--trainer.default_root_dir={folder}",
     ]
     assert main(words) == 0

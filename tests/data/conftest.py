@@ -82,6 +82,25 @@ def bitmaps(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def motions(tmp_path: Path) -> Path:
+    """As of the UEA archive: 20 + 10 series of two channels and 5 to 9 steps, rising or falling; a value is missing."""
+    folder = tmp_path / "Motions"
+    folder.mkdir()
+    draw = np.random.default_rng(0)
+    header = "# About motions.\n@problemName Motions\n@timeStamps false\n@classLabel true up down\n@data\n"
+    for split, count in (("TRAIN", 20), ("TEST", 10)):
+        lines = []
+        for number in range(count):
+            slope = 1 if number % 2 else -1
+            steps = slope * np.arange(draw.integers(5, 10)) + draw.normal(size=(2, 1))
+            channels = [",".join(f"{value:.4f}" for value in channel) for channel in steps]
+            channels[1] = channels[1].replace(channels[1].split(",")[2], "?") if number == 3 else channels[1]
+            lines.append(":".join([*channels, "up" if slope > 0 else "down"]))
+        (folder / f"Motions_{split}.ts").write_text(header + "\n".join(lines) + "\n")
+    return folder
+
+
+@pytest.fixture
 def real_data() -> Path:
     """The folder of real samples that MEMTRAIN_DATA names."""
     folder = os.environ.get("MEMTRAIN_DATA")

@@ -1,12 +1,14 @@
-"""Data sets as LightningDataModules: synthetic probes, text, and images in raster order."""
+"""Data sets as LightningDataModules: synthetic probes, text, images in raster order, classified time series."""
 
 from memtrain.data.arrays import ArrayDataset
 from memtrain.data.base import SequenceDataModule, SequenceDataset
+from memtrain.data.classification import TimeSeriesClassification
 from memtrain.data.episodes import EpisodesDataModule
 from memtrain.data.numbers import NumberDataModule, NumberDataset, NumberRows
 from memtrain.data.probes import (
     ActionHistory,
     AddingProblem,
+    CopyMemory,
     EventTiming,
     ExogenousLag,
     KeyValueRecall,
@@ -14,6 +16,7 @@ from memtrain.data.probes import (
     Parity,
     Regimes,
     Retrieval,
+    SelectiveCopy,
     Stack,
     StringCopy,
 )
@@ -27,6 +30,7 @@ __all__ = [
     "ActionHistory",
     "AddingProblem",
     "ArrayDataset",
+    "CopyMemory",
     "EpisodesDataModule",
     "EventTiming",
     "ExogenousLag",
@@ -39,11 +43,13 @@ __all__ = [
     "RasterDataModule",
     "Regimes",
     "Retrieval",
+    "SelectiveCopy",
     "SequenceDataModule",
     "SequenceDataset",
     "Stack",
     "StringCopy",
     "TextDataModule",
+    "TimeSeriesClassification",
     "TokenDataModule",
     "TokenDataset",
 ]

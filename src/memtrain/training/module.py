@@ -33,7 +33,7 @@ class StageModule(EvaluatedModule):
         learning_rate: AdamW's step size after warm-up.
         weight_decay: AdamW's decoupled weight decay.
         betas: AdamW's decay rates of the two moments.
-        warmup_steps: optimizer steps over which the learning rate rises linearly from 0.
+        warmup_steps: optimizer steps over which the learning rate rises linearly from 0; at most 5 % of the stage's.
         schedule: constant or cosine (to 0 at `max_steps`) after warm-up.
         clip: largest norm of the gradient of each network, on its own; 0: no clipping.
         micro_batches: parts of each rank's batch that go through the networks one after the other, to save memory; a

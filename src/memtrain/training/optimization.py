@@ -5,6 +5,7 @@ from typing import Literal
 
 import torch
 from lightning import Trainer
+from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import AdamW, Optimizer
@@ -13,6 +14,8 @@ from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LinearLR, LR
 from memtrain.batch import SequenceBatch
 
 Schedule = Literal["constant", "cosine"]
+LONGEST_WARMUP = 0.05
+"""Part of a stage that its warm-up may take: one that outlasts a short stage would train at a fraction of the rate."""
 
 
 def trainable(networks: Mapping[str, nn.Module | None]) -> dict[str, list[nn.Parameter]]:
@@ -50,15 +53,31 @@ def adamw(
     return AdamW(groups, learning_rate, betas, weight_decay=weight_decay, fused=not scaled)
 
 
+def warmup_within(warmup_steps: int, total_steps: int) -> int:
+    """Steps of a stage's warm-up: those given, but no more than `LONGEST_WARMUP` of the stage, rounded down.
+
+    Args:
+        warmup_steps: as given.
+        total_steps: steps of the whole stage.
+    """
+    return min(warmup_steps, int(LONGEST_WARMUP * total_steps))
+
+
 def warmup_schedule(optimizer: Optimizer, warmup_steps: int, total_steps: int, schedule: Schedule) -> LRScheduler:
-    """Linear warm-up from 0, then constant, or a cosine to 0 at `total_steps`.
+    """Linear warm-up from 0, then constant, or a cosine to 0 at `total_steps`; logs where the warm-up is shortened.
 
     Args:
         optimizer: the optimizer whose learning rates are scaled.
-        warmup_steps: steps of the warm-up; the first step already has rate 1 / warmup_steps.
+        warmup_steps: as given; see `warmup_within`. The first step already has rate 1 / (steps of the warm-up).
         total_steps: steps of the whole stage.
         schedule: constant or cosine.
     """
+    given, warmup_steps = warmup_steps, warmup_within(warmup_steps, total_steps)
+    if warmup_steps < given:
+        rank_zero_info(
+            f"The warm-up takes {warmup_steps} steps, not {given}: at most {LONGEST_WARMUP:.0%} of the stage's "
+            f"{total_steps}."
+        )
     rest: LRScheduler
     if schedule == "constant":
         rest = ConstantLR(optimizer, factor=1.0, total_iters=0)
