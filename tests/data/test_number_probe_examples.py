@@ -62,6 +62,13 @@ def test_the_hazard_is_that_of_the_time_that_is_left() -> None:
     assert hazards_of_ages(3, 1) == pytest.approx(1 - (1 - BACKGROUND) * (1 - triggered))
 
 
+def test_a_hazard_is_a_probability_however_wide_the_window() -> None:
+    hazards = hazards_of_ages(200, 199)
+    assert hazards.shape == (400,)
+    assert BACKGROUND <= hazards.min() <= hazards.max() < 1
+    assert (1 - hazards[1:]).prod() == pytest.approx(0.1 * (1 - BACKGROUND) ** 399)  # no event in the whole window
+
+
 def test_an_event_settles_the_cue_in_its_window() -> None:
     cue = [[0.9], [0.1], [0.1], [0.1], [0.1], [0.9], [0.9], [0.1], [0.9]]  # rows 2, 3 and 4 are not asked
     event = [[0.5], [0.5], [0.5], [0.5], [0.1], [0.5], [0.5], [0.5], [0.5]]  # row 3: 0.5 is above 0.23

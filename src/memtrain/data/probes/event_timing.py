@@ -31,7 +31,7 @@ def hazards_of_ages(delay: int, spread: int) -> Reals:
     The event's time after the cue is `delay - spread` and a binomial number of steps, of 2 * spread throws. Its hazard
     is the probability of the event now, given that the cue has triggered none yet.
     """
-    times = np.array([comb(2 * spread, k) for k in range(2 * spread + 1)]) / 4**spread * TRIGGERED
+    times = TRIGGERED * np.array([comb(2 * spread, k) / 4**spread for k in range(2 * spread + 1)])
     waiting = 1 - np.append(0.0, times.cumsum()[:-1])
     return 1 - (1 - BACKGROUND) * (1 - np.append(np.zeros(delay - spread), times / waiting))
 
