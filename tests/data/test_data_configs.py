@@ -13,7 +13,13 @@ from memtrain.data.sources import local_path
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "data").glob("*.yaml"))
 MODEL = CONFIGS[0].parents[1] / "model" / "bptt_gru.yaml"
-SOURCES = {"mnist": "idx_folder", "quickdraw": "bitmaps", "sketchy": "sketches", "tinystories": "stories"}
+SOURCES = {
+    "table": "sensors",
+    "mnist": "idx_folder",
+    "quickdraw": "bitmaps",
+    "sketchy": "sketches",
+    "tinystories": "stories",
+}
 """Which fixture stands for the files of a configuration."""
 
 
@@ -53,7 +59,7 @@ def test_a_local_default_path_is_not_taken_for_a_name_on_the_hub(
     for name in ("mnist", "tinystories"):
         assert local_path(paths.pop(name)) is None
     local = {name: path for name, path in paths.items() if path is not None}
-    assert set(local) == {"quickdraw", "sketchy"}
+    assert set(local) == {"quickdraw", "sketchy", "table"}
     for path in local.values():
         with pytest.raises(FileNotFoundError, match="which does not exist; give a file, a folder"):
             local_path(path)

@@ -31,9 +31,10 @@ class MemoryGeometry(Callback):
         dataset = data.dataset("val")
         sequences = min(len(dataset), -(-self.points // data.sequence_length))
         batch = dataset.__getitems__(range(sequences))
+        shape = (sequences, data.sequence_length)
         colors = {
-            "sequence": torch.arange(sequences)[:, None].expand_as(batch.inputs),
-            "timestep": torch.arange(data.sequence_length).expand_as(batch.inputs),
+            "sequence": torch.arange(sequences)[:, None].expand(shape),
+            "timestep": torch.arange(data.sequence_length).expand(shape),
         }
         labels = data.memory_labels(batch)
         if labels is not None:

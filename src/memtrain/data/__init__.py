@@ -6,6 +6,7 @@ from memtrain.data.numbers import NumberDataModule, NumberDataset, NumberRows
 from memtrain.data.probes import KeyValueRecall, ModularArithmetic, Parity, Retrieval, Stack, StringCopy
 from memtrain.data.raster import RasterDataModule
 from memtrain.data.sampler import ENDLESS
+from memtrain.data.table import TableDataModule
 from memtrain.data.text import TextDataModule
 from memtrain.data.tokens import TokenDataModule, TokenDataset
 
@@ -24,6 +25,7 @@ __all__ = [
     "SequenceDataset",
     "Stack",
     "StringCopy",
+    "TableDataModule",
     "TextDataModule",
     "TokenDataModule",
     "TokenDataset",
