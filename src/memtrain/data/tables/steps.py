@@ -134,10 +134,10 @@ def infer_step(times: Times, firsts: NDArray[np.int64]) -> Step | None:
         firsts: the first row of each row's series, `[N]`.
     """
     usual = usual_distance(times, firsts)
-    candidates = [Step(size=usual)] if usual else [Step(size=1.0)]
-    if isinstance(times, pd.DatetimeIndex) and usual >= 27 * DAY:
+    candidates = [Step(size=usual or 1.0)]
+    if isinstance(times, pd.DatetimeIndex) and usual >= 28 * DAY:
         months = max(1, round(usual / (30.4 * DAY)))
-        candidates += [Step(months=months), Step(months=months, from_end=True)]
+        candidates = [Step(months=months), Step(months=months, from_end=True), *candidates]
     for step in candidates:
         few = rows_between(places(times, firsts, step), firsts) <= MOST_FILLED * len(times)
         if few and on_step(times, firsts, step):

@@ -51,9 +51,7 @@ def _read_text(column: pd.Series, place: str) -> tuple[Times, list[str]]:
         return _parsed(column, place), []
     if offsets.isna().any():
         here, there = column[offsets.isna()].iloc[0], column[offsets.notna()].iloc[0]
-        raise ValueError(
-            f"{place} {there!r} has a time zone and {here!r} has none; write all with one, or all without."
-        )
+        raise ValueError(f"{place} {there!r} has a time zone and {here!r} has none; write all with one, or none.")
     if offsets.nunique() == 1:
         return _parsed(column.str.replace(OFFSET, "", regex=True), place), []
     times = _parsed(column, place, utc=True)
