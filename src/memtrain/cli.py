@@ -16,7 +16,9 @@ from typing import Literal
 
 from jsonargparse import ArgumentError, Namespace
 
-from memtrain.parsing import SentenceParser, sentence
+from memtrain.files import expanded
+from memtrain.parsing import SentenceParser, chain, sentence
+from memtrain.private import is_out_of_memory
 
 STAGE_COMMANDS = {
     "fit": "train one stage on one data set",
@@ -41,15 +43,25 @@ def main(args: Sequence[str] | None = None) -> int:
         if args and args[0] in STAGE_COMMANDS:
             return stage(args)
         options = command_parser().parse_args(args or ["--help"])
-        return COMMANDS[options.subcommand](options[options.subcommand])
+        return COMMANDS[options.subcommand](at_home(options[options.subcommand]))
     except KeyboardInterrupt:
         print("memtrain: interrupted; an experiment continues with the same command", file=sys.stderr)
         return 130
-    except (ArgumentError, ValueError, OSError, ModuleNotFoundError) as error:
-        if os.environ.get("MEMTRAIN_DEBUG") == "1":
+    except (ArgumentError, ValueError, OSError, ModuleNotFoundError, MemoryError, RuntimeError) as error:
+        exhausted = next((link for link in chain(error) if is_out_of_memory(link)), None)
+        fault = isinstance(error, RuntimeError) and exhausted is None  # of the program, and not of what it was given
+        if fault or os.environ.get("MEMTRAIN_DEBUG") == "1":
             raise
-        print(f"memtrain: {sentence(error)}", file=sys.stderr)
+        print(f"memtrain: {sentence(error) if exhausted is None else too_large(exhausted)}", file=sys.stderr)
         return 2 if isinstance(error, ArgumentError) else 1
+
+
+def too_large(exhausted: BaseException) -> str:
+    """The one line in which a lack of memory is told, with what takes less."""
+    notes = getattr(exhausted, "__notes__", [])
+    remedy = "; choose a smaller data.batch_size, data.evaluation_batch_size, data.length or network"
+    said = " ".join(str(exhausted).split()) or type(exhausted).__name__
+    return f"Memory ran out {notes[0]} ({said})." if notes else f"Memory ran out ({said}){remedy}."
 
 
 def entry_point() -> None:
@@ -141,7 +153,32 @@ def command_parser() -> SentenceParser:
     )
     forecast.add_argument("--seed", type=int, default=0, help="of the random draws")
     commands.add_subcommand("forecast", forecast, help="forecast time series with a trained RNN")
+
+    policy = SentenceParser(
+        description="Let a model that was trained on logged behavior act in the environment, beside a random policy "
+        "and the expert that it was cloned from. Needs pip install 'memtrain[control]'."
+    )
+    policy.add_argument("--checkpoint", type=Path, required=True, help="a checkpoint trained to predict actions")
+    policy.add_argument("--episodes", type=int, default=200, help="episodes that each policy plays")
+    policy.add_argument("--temperature", type=float, default=0.0, help="0: the likeliest action; 1: as learned")
+    policy.add_argument("--seed", type=int, default=0, help="of environments and draws")
+    policy.add_argument(
+        "--environment", type=str, default=None, help="gymnasium environment of logs from a file: CartPole-v1"
+    )
+    policy.add_argument("--output", type=Path, default=None, help="CSV to write (default: none)")
+    commands.add_subcommand("evaluate-policy", policy, help="return and success of a cloned policy")
     return parser
+
+
+def at_home(options: Namespace) -> Namespace:
+    """Expand a leading `~` in every path of a command line: shells do so only at the beginning of a word."""
+    for name, value in vars(options).items():
+        option = f"--{name}" if name in ("output", "checkpoint") else name
+        if isinstance(value, Path):
+            options[name] = expanded(option, value)
+        elif isinstance(value, list):
+            options[name] = [expanded(option, entry) if isinstance(entry, Path) else entry for entry in value]
+    return options
 
 
 def stage(args: list[str]) -> int:
@@ -280,4 +317,22 @@ def forecast(options: Namespace) -> int:
     return 0
 
 
-COMMANDS = {"run": run, "compare": compare, "figures": figures, "generate": generate, "forecast": forecast}
+def policy(options: Namespace) -> int:
+    """`memtrain evaluate-policy`."""
+    from memtrain.control.command import play_checkpoint
+    from memtrain.files import require_folder
+
+    if options.output is not None:
+        require_folder("--output", options.output.parent)
+    play_checkpoint(**{key: value for key, value in options.items() if key != "config"})
+    return 0
+
+
+COMMANDS = {
+    "run": run,
+    "compare": compare,
+    "figures": figures,
+    "generate": generate,
+    "forecast": forecast,
+    "evaluate-policy": policy,
+}

@@ -42,7 +42,7 @@ def generate_samples(
         output: file to write; None: text is printed, images go to samples.png.
 
     Raises:
-        ValueError: where the checkpoint has no RNN, or the data cannot start without a prompt.
+        ValueError: where the checkpoint has no RNN, or predicts no tokens, or the data cannot start without a prompt.
     """
     *_, model = load_module(checkpoint).models.values()
     if not isinstance(model, StreamingModel):
@@ -55,6 +55,11 @@ def generate_samples(
         raise ValueError(
             f"{checkpoint} was trained on {type(data).__name__}, whose sequences are numbers, not tokens; use memtrain "
             "forecast."
+        )
+    if not data.predicts_tokens:
+        raise ValueError(
+            f"{checkpoint} was trained on {type(data).__name__} to name classes, so that it can draw nothing; "
+            "give a checkpoint that predicts the next token."
         )
     images = data.modality == "image"
     samples = (IMAGES if images else TEXTS) if samples is None else samples

@@ -1,9 +1,25 @@
-"""Data sets as LightningDataModules: synthetic probes, text, and images in raster order."""
+"""Data sets as LightningDataModules: synthetic probes, text, images in raster order, classified time series."""
 
 from memtrain.data.arrays import ArrayDataset
 from memtrain.data.base import SequenceDataModule, SequenceDataset
+from memtrain.data.classification import TimeSeriesClassification
+from memtrain.data.episodes import EpisodesDataModule
 from memtrain.data.numbers import NumberDataModule, NumberDataset, NumberRows
-from memtrain.data.probes import KeyValueRecall, ModularArithmetic, Parity, Retrieval, Stack, StringCopy
+from memtrain.data.probes import (
+    ActionHistory,
+    AddingProblem,
+    CopyMemory,
+    EventTiming,
+    ExogenousLag,
+    KeyValueRecall,
+    ModularArithmetic,
+    Parity,
+    Regimes,
+    Retrieval,
+    SelectiveCopy,
+    Stack,
+    StringCopy,
+)
 from memtrain.data.raster import RasterDataModule
 from memtrain.data.sampler import ENDLESS
 from memtrain.data.table import TableDataModule
@@ -12,7 +28,13 @@ from memtrain.data.tokens import TokenDataModule, TokenDataset
 
 __all__ = [
     "ENDLESS",
+    "ActionHistory",
+    "AddingProblem",
     "ArrayDataset",
+    "CopyMemory",
+    "EpisodesDataModule",
+    "EventTiming",
+    "ExogenousLag",
     "KeyValueRecall",
     "ModularArithmetic",
     "NumberDataModule",
@@ -20,13 +42,16 @@ __all__ = [
     "NumberRows",
     "Parity",
     "RasterDataModule",
+    "Regimes",
     "Retrieval",
+    "SelectiveCopy",
     "SequenceDataModule",
     "SequenceDataset",
     "Stack",
     "StringCopy",
     "TableDataModule",
     "TextDataModule",
+    "TimeSeriesClassification",
     "TokenDataModule",
     "TokenDataset",
 ]

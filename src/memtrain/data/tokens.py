@@ -59,6 +59,11 @@ class TokenDataModule(SequenceDataModule):
         """Number of different targets: tokens, unless a data set says otherwise."""
         return self.vocabulary_size
 
+    @property
+    def predicts_tokens(self) -> bool:
+        """Whether targets are tokens, so that a network can write on from its own."""
+        return True
+
     def interface(self) -> Interface:
         """See `SequenceDataModule.interface`; tokens in, one of several classes out."""
         return Interface(Tokens(self.vocabulary_size), Categorical(self.classes, self.score))

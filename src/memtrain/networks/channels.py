@@ -125,6 +125,11 @@ class Channels(InputDescription):
             axis=-1,
         )
 
+    def unobserved(self, inputs: Tensor) -> Tensor:
+        """See `InputDescription.unobserved`: packed rows in which all observed channels are missing."""
+        kept = torch.tensor([channel.ahead for channel in self.channels] * 2, device=inputs.device)
+        return inputs * kept
+
     def encoder(self, width: int) -> "ChannelEncoder":
         """See `InputDescription.encoder`."""
         return ChannelEncoder(self.channels, width)

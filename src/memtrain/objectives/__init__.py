@@ -1,6 +1,6 @@
 """The losses and the random choices of a step: pure functions of tensors."""
 
-from memtrain.objectives.losses import cross_entropy, memory_error, uniformity
+from memtrain.objectives.losses import cross_entropy, memory_error, memory_variance, uniformity
 from memtrain.objectives.means import masked_mean
 from memtrain.objectives.sampling import sample_starts, sample_timesteps, step_generator
 from memtrain.objectives.windows import (
@@ -21,6 +21,7 @@ __all__ = [
     "futures",
     "masked_mean",
     "memory_error",
+    "memory_variance",
     "sample_starts",
     "sample_timesteps",
     "step_generator",
