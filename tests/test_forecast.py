@@ -296,3 +296,29 @@ def test_new_categories_count_as_missing_and_it_is_said(trained: dict[str, Path]
     data.write_text(data.read_text().replace("yes", "perhaps"))
     with pytest.warns(UserWarning, match="'perhaps' and other new values of column holiday count as missing"):
         assert run(trained["bptt"], data, tmp_path / "out.csv", "--horizon", "3", "--samples", "2") == 0
+
+
+def wide(file: Path) -> None:
+    frame = pd.DataFrame({"x": np.sin(np.arange(80) / 4), "y": np.cos(np.arange(80) / 4)})
+    frame.to_csv(file, index=False)
+
+
+def monash(file: Path) -> None:
+    values = ",".join(f"{value:.3f}" for value in np.sin(np.arange(80) / 4))
+    lines = [f"{name}:2020-01-01 00-00-00:{values}" for name in "xy"]
+    head = "@attribute series_name string\n@attribute start_timestamp date\n@frequency daily\n@data\n"
+    file.write_text(head + "\n".join(lines) + "\n")
+
+
+@pytest.mark.parametrize(("name", "write"), [("t.csv", wide), ("t.tsf", monash)])
+def test_wide_tables_and_monash_files_are_forecast_series_by_series(
+    name: str, write: Callable[[Path], None], tmp_path: Path
+) -> None:
+    write(tmp_path / name)
+    layout = "wide" if write is wide else "long"
+    data = TableDataModule(path=str(tmp_path / name), layout=layout, window=8, batch_size=4)  # type: ignore[arg-type]
+    checkpoint = train_all_stages(data, tmp_path)["smt"]
+    assert run(checkpoint, tmp_path / name, tmp_path / "out.csv", "--horizon", "2", "--samples", "3") == 0
+    table = pd.read_csv(tmp_path / "out.csv")
+    assert table.series.tolist() == ["x", "x", "y", "y"]
+    assert table.time.tolist()[:2] == ([80, 81] if write is wide else ["2020-03-21 00:00:00", "2020-03-22 00:00:00"])
