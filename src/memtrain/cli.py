@@ -1,5 +1,5 @@
 """The command `memtrain`: a stage (fit, validate, test, predict), an experiment (run, compare, figures), or samples
-(generate).
+(generate, forecast).
 
 Heavy imports happen inside the commands, so that `memtrain --help` answers at once.
 """
@@ -134,6 +134,25 @@ def command_parser() -> SentenceParser:
     generate.add_argument("--seed", type=int, default=0, help="of the random draws")
     generate.add_argument("--output", type=Path, default=None, help="file to write (default: stdout; samples.png)")
     commands.add_subcommand("generate", generate, help="draw text or images from a trained RNN")
+
+    forecast = SentenceParser(
+        description="Forecast each series of a table from its last observed target on, with a trained RNN, alone. "
+        "Columns that are known ahead stand in the rows after it, with empty targets."
+    )
+    forecast.add_argument("--checkpoint", type=Path, required=True, help="a checkpoint of stage smt, dmt or bptt")
+    forecast.add_argument("--data", type=Path, required=True, help="a file with the columns of the training data")
+    forecast.add_argument("--horizon", type=int, required=True, help="rows to forecast")
+    forecast.add_argument("--samples", type=int, default=100, help="sample paths of each series")
+    forecast.add_argument("--output", type=Path, default=Path("forecast.csv"), help="file to write: .csv, or .png")
+    forecast.add_argument(
+        "--levels",
+        type=float,
+        nargs="*",
+        default=[0.1, 0.5, 0.9],
+        help="levels of the quantiles, within 0 and 1; none: all sample paths are written",
+    )
+    forecast.add_argument("--seed", type=int, default=0, help="of the random draws")
+    commands.add_subcommand("forecast", forecast, help="forecast time series with a trained RNN")
 
     policy = SentenceParser(
         description="Let a model that was trained on logged behavior act in the environment, beside a random policy "
@@ -288,6 +307,16 @@ def generate(options: Namespace) -> int:
     return 0
 
 
+def forecast(options: Namespace) -> int:
+    """`memtrain forecast`."""
+    from memtrain.files import require_folder
+    from memtrain.forecast import forecast as forecast_table
+
+    require_folder("--output", options.output.parent)
+    forecast_table(**{key: value for key, value in options.items() if key != "config"})
+    return 0
+
+
 def policy(options: Namespace) -> int:
     """`memtrain evaluate-policy`."""
     from memtrain.control.command import play_checkpoint
@@ -299,4 +328,11 @@ def policy(options: Namespace) -> int:
     return 0
 
 
-COMMANDS = {"run": run, "compare": compare, "figures": figures, "generate": generate, "evaluate-policy": policy}
+COMMANDS = {
+    "run": run,
+    "compare": compare,
+    "figures": figures,
+    "generate": generate,
+    "forecast": forecast,
+    "evaluate-policy": policy,
+}

@@ -107,3 +107,13 @@ def real_data() -> Path:
     if not folder:
         pytest.skip("MEMTRAIN_DATA is not set: give a folder with mnist/, sketchy/, quickdraw/ and tinystories/")
     return Path(folder)
+
+
+@pytest.fixture
+def sensors(tmp_path: Path) -> Path:
+    """A CSV of 400 rows, 10 minutes apart, with two columns of numbers."""
+    file = tmp_path / "sensors.csv"
+    times = pd.date_range("2024-01-01", periods=400, freq="10min")
+    values = np.sin(np.arange(400)[:, None] / [5, 9])
+    pd.DataFrame({"time": times, "heat": values[:, 0], "light": values[:, 1]}).to_csv(file, index=False)
+    return file

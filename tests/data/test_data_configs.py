@@ -14,6 +14,7 @@ from memtrain.data.sources import local_path
 CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "data").glob("*.yaml"))
 MODEL = CONFIGS[0].parents[1] / "model" / "bptt_gru.yaml"
 SOURCES = {
+    "table": "sensors",
     "time_series_classification": "motions",
     "mnist": "idx_folder",
     "sequential_mnist": "labeled_idx",
@@ -61,7 +62,7 @@ def test_a_local_default_path_is_not_taken_for_a_name_on_the_hub(
     for name in ("mnist", "sequential_mnist", "tinystories"):
         assert local_path(paths.pop(name)) is None
     local = {name: path for name, path in paths.items() if path is not None}
-    assert set(local) == {"quickdraw", "sketchy", "time_series_classification"}
+    assert set(local) == {"quickdraw", "sketchy", "table", "time_series_classification"}
     for path in local.values():
         with pytest.raises(FileNotFoundError, match="which does not exist; give a file, a folder"):
             local_path(path)

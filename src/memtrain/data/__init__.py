@@ -22,6 +22,7 @@ from memtrain.data.probes import (
 )
 from memtrain.data.raster import RasterDataModule
 from memtrain.data.sampler import ENDLESS
+from memtrain.data.table import TableDataModule
 from memtrain.data.text import TextDataModule
 from memtrain.data.tokens import TokenDataModule, TokenDataset
 
@@ -48,6 +49,7 @@ __all__ = [
     "SequenceDataset",
     "Stack",
     "StringCopy",
+    "TableDataModule",
     "TextDataModule",
     "TimeSeriesClassification",
     "TokenDataModule",

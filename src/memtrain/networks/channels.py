@@ -1,7 +1,7 @@
 """Channels: inputs that are numbers: measurements, covariates, actions, categories, any of which may be missing."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -30,6 +30,7 @@ class Channel:
         scale: what the rest is divided by, in the column's unit.
         asinh: take the inverse hyperbolic sine of the result: linear near 0, logarithmic far out, for heavy tails.
         unit: of the column, for people.
+        labels: what the categories are called, in the order of their codes.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Channel:
     scale: float = 1.0
     asinh: bool = False
     unit: str = ""
+    labels: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Refuse a channel that no number can go through."""

@@ -1,0 +1,1 @@
+"""How a table is read, scaled and cut into windows, for `memtrain.data.table`."""
