@@ -1,6 +1,5 @@
 """`memtrain export`: from a checkpoint to a folder that other programs can run."""
 
-import hashlib
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +13,7 @@ from torch import Tensor
 from memtrain.checkpoints import load_checkpoint
 from memtrain.data import SequenceDataModule
 from memtrain.export.card import model_card
-from memtrain.export.folder import DESCRIPTION, INITIAL_MEMORY, open_export
+from memtrain.export.folder import DESCRIPTION, INITIAL_MEMORY, open_export, sha256
 from memtrain.export.formats import FORMATS, ExportFormat
 from memtrain.export.record import results_beside
 from memtrain.export.step import MEMORY, ExportStep, example_inputs, ports
@@ -65,11 +64,10 @@ def fill(folder: Path, checkpoint: Path, module: StageModule, rnn: RNN, kind: Ex
     inputs = example_inputs(described, BATCH, torch.Generator().manual_seed(0))
     written = kind.write(step, inputs, folder)
     write_bytes(folder / INITIAL_MEMORY, save({MEMORY: step.initial_memory(1)}))
-    file = (folder / kind.file).read_bytes()
     description = {
         "memtrain": version("memtrain"),
         "format": next(name for name, other in FORMATS.items() if other is kind),
-        "file": {"name": kind.file, "sha256": hashlib.sha256(file).hexdigest(), **written},
+        "file": {"name": kind.file, "sha256": sha256(folder / kind.file), **written},
         **ports(step, inputs),
         "initial_memory": {"file": INITIAL_MEMORY, "tensor": MEMORY},
         "parameters": sum(p.numel() for p in rnn.parameters()),
@@ -107,12 +105,6 @@ def vocabulary(data: SequenceDataModule) -> list[str] | None:
     """Each token as the data write it; None where they draw it."""
     shown = data.render(torch.arange(data.vocabulary_size).unsqueeze(1))
     return None if isinstance(shown, Tensor) else shown
-
-
-def sha256(file: Path) -> str:
-    """Of a file's content."""
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def check(folder: Path, step: ExportStep, described: InputDescription) -> None:

@@ -1,5 +1,6 @@
 """ExportFolder: what `memtrain export` has written, read back, and the model that it runs."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +23,8 @@ from memtrain.networks.sequence_model import Stream
 from memtrain.training.loading import rebuild_datamodule
 
 DESCRIPTION, INITIAL_MEMORY = "description.json", "initial_memory.safetensors"
+ENTRIES = ("format", "file", "interface", "network", "data")
+"""Of a description, without which nothing runs."""
 
 
 @dataclass(frozen=True)
@@ -56,14 +59,29 @@ class ExportFolder:
             ) from error
 
     def model(self, threads: int = THREADS) -> "ExportedModel":
-        """What runs it, with so many threads of the processor."""
+        """What runs it, with so many threads of the processor.
+
+        Raises:
+            ValueError: if its file is not the one that was written, or cannot be run here.
+        """
         require_at_least("--threads", threads, 1)
+        file = self.path / self.description["file"]["name"]
+        if not file.is_file() or sha256(file) != self.description["file"]["sha256"]:
+            raise ValueError(f"{file} is missing, or not the file that was exported; export the checkpoint again.")
         run = FORMATS[self.description["format"]].run(self.path, self.description, threads)
         return ExportedModel(run, self.initial_memory(), self.interface)
 
     def datamodule(self) -> SequenceDataModule:
-        """The data that it was trained on; no file of theirs is read."""
+        """The data that it was trained on; no file of theirs is read.
+
+        Raises:
+            ValueError: if it was trained without.
+        """
         data = self.description["data"]
+        if data is None:
+            raise ValueError(
+                f"{self.path} was trained without a data module, so how its inputs are written is not known."
+            )
         return rebuild_datamodule(self.path, data["class_path"], data["init_args"])
 
 
@@ -102,6 +120,12 @@ class ExportedModel:
         return lambda inputs, memory: self.step({"inputs": inputs}, memory)
 
 
+def sha256(file: Path) -> str:
+    """Of a file's content."""
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
 def is_export(path: Path) -> bool:
     """Whether a path is the folder of an export."""
     return (path / DESCRIPTION).is_file()
@@ -118,7 +142,11 @@ def open_export(path: str | Path) -> ExportFolder:
     """
     path = Path(path)
     description = read_json(path / DESCRIPTION)
-    if not isinstance(description, dict) or description.get("format") not in FORMATS:
+    if (
+        not isinstance(description, dict)
+        or not set(ENTRIES) <= set(description)
+        or description["format"] not in FORMATS
+    ):
         raise ValueError(
             f"{path} is no export (it has no {DESCRIPTION} of memtrain); give a folder that `memtrain export` has made."
         )

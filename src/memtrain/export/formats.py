@@ -1,21 +1,20 @@
 """The formats of an export: what each writes, and how memtrain runs it."""
 
 import io
-import logging
-import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
 from memtrain.checkpoints import load_weights, rebuilt
 from memtrain.export.requirements import require_onnx_export
 from memtrain.export.session import Run, onnx_run
+from memtrain.export.silence import silence
 from memtrain.export.step import MEMORY, OUTPUTS, ExportStep, cannot_export
 from memtrain.files import write_bytes
 from memtrain.networks import RNN, Interface, NetworkOptions
@@ -164,26 +163,14 @@ for token in (0, 1, 0):
         torch.set_num_threads(threads)
         options = rebuilt(NetworkOptions, description["network"])
         rnn = RNN(options, rebuilt(Interface, description["interface"])).eval().requires_grad_(False)
-        load_weights(rnn, load_file(folder / self.file), folder / self.file)
+        try:
+            weights = load_file(folder / self.file)
+        except SafetensorError as error:
+            raise ValueError(f"{folder / self.file} is damaged ({error}); export the checkpoint again.") from error
+        load_weights(rnn, weights, folder / self.file)
         stream = rnn.prepared()
         return lambda inputs, memory: stream(inputs["inputs"], memory)
 
 
 FORMATS: dict[str, ExportFormat] = {"onnx": OnnxFormat(), "torch": TorchFormat(), "safetensors": SafetensorsFormat()}
 """By their names on the command line."""
-
-
-@contextmanager
-def silence() -> Iterator[None]:
-    """Nothing of what the exporters tell their own developers."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from memtrain.export.silence import silence
 from memtrain.networks import RNN, InputDescription, Tokens
 from memtrain.networks.attention import MOST_SAMPLES
 from memtrain.networks.rotary import RealRotary, Rotary
@@ -54,7 +55,8 @@ class ExportStep(nn.Module):
         (size,) = {len(value) for value in inputs.values()}
         arguments = {**inputs, MEMORY: self.initial_memory(size)}
         try:
-            program = torch.export.export(self, (), arguments, dynamic_shapes={name: batch for name in arguments})
+            with silence():
+                program = torch.export.export(self, (), arguments, dynamic_shapes={name: batch for name in arguments})
         except Exception as error:  # torch names no common class, and a user's own code runs within
             raise cannot_export(self.rnn, error) from error
         for node in program.graph.nodes:
@@ -76,7 +78,8 @@ def cannot_export(rnn: RNN, error: Exception) -> ValueError:
     said = said.partition(". ")[0].removesuffix(".")[:300]
     return ValueError(
         f"network.cell is {type(rnn.cell).__name__}, whose step cannot be exported: torch says {said!r}; write step "
-        "without branches and Python numbers that depend on tensors, or export as safetensors."
+        "without branches and Python numbers that depend on tensors, and with x.shape[0] in place of len(x), or export "
+        "with --format safetensors."
     )
 
 
