@@ -16,6 +16,7 @@ from typing import Literal
 
 from jsonargparse import ArgumentError, Namespace
 
+from memtrain.model_commands import MODEL_COMMANDS, add_model_commands
 from memtrain.parsing import SentenceParser, sentence
 
 STAGE_COMMANDS = {
@@ -110,57 +111,7 @@ def command_parser() -> SentenceParser:
     figures.add_argument("folders", type=Path, nargs="+", help="folders with a results.csv, as experiments/demo")
     commands.add_subcommand("figures", figures, help="draw figures again from their tables")
 
-    generate = SentenceParser(
-        description="Draw samples from a trained RNN, alone, one token after the other. They mean something where it "
-        "has learned to predict the next token, as of text and images."
-    )
-    generate.add_argument(
-        "--checkpoint",
-        type=Path,
-        required=True,
-        help="a checkpoint of stage smt, dmt or bptt, or the folder of an export",
-    )
-    generate.add_argument("--prompt", type=str, default=None, help="text or symbols to continue")
-    generate.add_argument("--length", type=int, default=None, help="tokens a sample (default: the training length)")
-    generate.add_argument("--samples", type=int, default=None, help="samples (default: 1 text, 16 images)")
-    generate.add_argument("--temperature", type=float, default=1.0, help="1: as learned; 0: the likeliest token")
-    generate.add_argument("--seed", type=int, default=0, help="of the random draws")
-    generate.add_argument("--output", type=Path, default=None, help="file to write (default: stdout; samples.png)")
-    generate.add_argument(
-        "--runtime",
-        type=Literal["torch", "onnx"],
-        default=None,
-        help="what runs the network (default: torch; of an export its own)",
-    )
-    generate.add_argument("--threads", type=int, default=1, help="of ONNX Runtime, or of an export")
-    commands.add_subcommand("generate", generate, help="draw text or images from a trained RNN")
-
-    export = SentenceParser(description="Write an RNN's step, its initial memory, a description and a model card.")
-    export.add_argument("checkpoint", type=Path, help="a checkpoint of stage smt, dmt or bptt")
-    export.add_argument(
-        "--format",
-        type=Literal["onnx", "torch", "safetensors"],
-        default="onnx",
-        help="onnx: a graph; torch: a program of torch.export; safetensors: the weights alone",
-    )
-    export.add_argument("--output", type=Path, required=True, help="folder to make")
-    commands.add_subcommand("export", export, help="write an RNN's step for other programs")
-
-    stream = SentenceParser(
-        description="Read tokens from standard input and write what is expected next as JSON lines, at constant memory."
-    )
-    stream.add_argument("export", type=Path, help="folder that `memtrain export` has made")
-    stream.add_argument("--follow", type=Path, default=None, help="read this file instead, and what is appended to it")
-    stream.add_argument("--state", type=Path, default=None, help="file that keeps the memory, to go on exactly there")
-    stream.add_argument(
-        "--every",
-        type=Literal["token", "line"],
-        default="token",
-        help="a prediction after each token, or after each line",
-    )
-    stream.add_argument("--top", type=int, default=5, help="likeliest tokens that are written")
-    stream.add_argument("--threads", type=int, default=1, help="of the processor")
-    commands.add_subcommand("stream", stream, help="predict line by line, with an export")
+    add_model_commands(commands)
     return parser
 
 
@@ -279,38 +230,4 @@ def figures(options: Namespace) -> int:
     return 0
 
 
-def generate(options: Namespace) -> int:
-    """`memtrain generate`."""
-    from memtrain.files import require_folder
-    from memtrain.generate import generate_samples
-
-    if options.output is not None:
-        require_folder("--output", options.output.parent)
-    generate_samples(**{key: value for key, value in options.items() if key != "config"})
-    return 0
-
-
-def export(options: Namespace) -> int:
-    """`memtrain export`."""
-    from memtrain.export import export_checkpoint
-
-    print(f"Export: {export_checkpoint(options.checkpoint, options.format, options.output)}")
-    return 0
-
-
-def stream(options: Namespace) -> int:
-    """`memtrain stream`."""
-    from memtrain.export import stream_predictions
-
-    stream_predictions(**{key: value for key, value in options.items() if key != "config"})
-    return 0
-
-
-COMMANDS = {
-    "run": run,
-    "compare": compare,
-    "figures": figures,
-    "generate": generate,
-    "export": export,
-    "stream": stream,
-}
+COMMANDS = {"run": run, "compare": compare, "figures": figures, **MODEL_COMMANDS}

@@ -84,10 +84,11 @@ def model_and_data(checkpoint: Path, runtime: Runtime | None, threads: int) -> t
     """What draws, and what it was trained on; see `generate_samples`."""
     if is_export(checkpoint):
         export = open_export(checkpoint)
-        if runtime == "onnx" and export.description["format"] != "onnx":
+        format = export.description["format"]
+        if runtime is not None and (runtime == "onnx") != (format == "onnx"):
             raise ValueError(
-                f"--runtime is onnx, but {checkpoint} is an export of format {export.description['format']}; leave "
-                "--runtime out, or export with --format onnx."
+                f"--runtime is {runtime}, but {checkpoint} is an export of format {format}; leave --runtime out, or "
+                "export again."
             )
         return export.model(threads), export.datamodule()
     if runtime == "onnx":

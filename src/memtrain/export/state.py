@@ -17,7 +17,7 @@ class StreamState:
     Attributes:
         memory: `m_t`, `[1, K, D]`; None before the first input.
         timesteps: inputs taken in so far.
-        offset: bytes of the followed file that they were read from; 0 for standard input.
+        offset: bytes that they were written in: a followed file is read from there on.
     """
 
     memory: Tensor | None = None
