@@ -66,7 +66,7 @@ def test_the_card_names_stages_data_and_results_and_its_code_runs(folder: Path) 
         "| bptt | 4 |",
         "memtrain.data.probes.retrieval.Retrieval",
         "| val |  | rollout/accuracy |",
-        "8 steps",
+        "chain of the cell: 8.",
     ):
         assert said in card
     code = card.partition("```python\n")[2].partition("```")[0]

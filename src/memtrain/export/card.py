@@ -92,12 +92,14 @@ def stage_table(description: Mapping[str, Any]) -> str:
 
 def costs(description: Mapping[str, Any]) -> str:
     """What all stages together have cost."""
-    spent = description["costs"]
+    spent, file = description["costs"], description["file"]
+    facts = [f"{name.replace('_', ' ')} {file[name]}" for name in ("opset", "largest_batch") if name in file]
+    facts += [f"{name} {found}" for name, found in file["versions"].items()]
     return (
         f"All stages together: {spent['steps']:,} optimizer steps, {spent['tokens']:,} inputs, "
-        f"{spent['train_seconds']:,.1f} seconds of training; the longest gradient chain of the cell had "
-        f"{spent['gradient_steps']:,} steps. Exported by memtrain {description['memtrain']} as "
-        f"{description['format']} (torch {description['file']['versions']['torch']}).\n"
+        f"{spent['train_seconds']:,.1f} seconds of training; the longest gradient chain of the cell: "
+        f"{spent['gradient_steps']:,}. Exported by memtrain {description['memtrain']} as "
+        f"{description['format']} ({', '.join(facts)}).\n"
     )
 
 

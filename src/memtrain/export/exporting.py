@@ -117,7 +117,7 @@ def check(folder: Path, step: ExportStep, described: InputDescription) -> None:
     if export.description["format"] == "torch":  # written by this process, so that it may be read
         run: Any = torch.export.load(folder / export.description["file"]["name"]).module()
     else:
-        model = export.model()
+        model = export.model(torch.get_num_threads())
         run = lambda memory, **inputs: model.step(inputs, memory)  # noqa: E731
     generator, memory, largest = torch.Generator().manual_seed(1), step.initial_memory(BATCH), 0.0
     for _ in range(STEPS):

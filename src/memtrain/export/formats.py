@@ -125,7 +125,7 @@ for token in (0, 1, 0):
         with silence():
             torch.export.save(step.program(inputs), content)
         write_bytes(folder / self.file, content.getvalue())
-        return {"versions": {"torch": torch.__version__}}
+        return {"largest_batch": step.largest_batch, "versions": {"torch": torch.__version__}}
 
     def run(self, folder: Path, description: Mapping[str, Any], threads: int) -> Run:
         """Refuse it.

@@ -41,6 +41,11 @@ class ExportStep(nn.Module):
         """`m_init` for each sample, `[B, K, D]`."""
         return self.rnn.initial_memory(batch).contiguous()
 
+    @property
+    def largest_batch(self) -> int:
+        """Samples that a program takes at once: attention is cut beyond, also in cells that make one of each token."""
+        return MOST_SAMPLES // self.rnn.cell.memory_tokens
+
     def program(self, inputs: Mapping[str, Tensor]) -> torch.export.ExportedProgram:
         """The step as a graph of torch's operations, with a free batch axis.
 
@@ -50,8 +55,7 @@ class ExportStep(nn.Module):
         Raises:
             ValueError: for a cell with operations that no graph can hold, naming it and what torch said.
         """
-        largest = MOST_SAMPLES // self.rnn.cell.memory_tokens  # for cells that make a sample of each memory token
-        batch = {0: torch.export.Dim("batch", min=1, max=largest)}
+        batch = {0: torch.export.Dim("batch", min=1, max=self.largest_batch)}
         (size,) = {len(value) for value in inputs.values()}
         arguments = {**inputs, MEMORY: self.initial_memory(size)}
         try:
