@@ -63,7 +63,7 @@ class AuthorsDMT(DMTModule):
 
     def losses(self, step: Step) -> Outcome:
         """Imitation at the labeled steps, cross-entropy at every step."""
-        inputs, targets, mask, _ = step.batch
+        inputs, targets, mask, *_ = step.batch
         labels = self.windows.labels(step.length - self.context)
         taught, *_ = self.teacher_memories(inputs, torch.cat([torch.tensor([-1]), labels]) + self.context)
         assert taught is not None

@@ -19,7 +19,7 @@ def test_the_mask_says_where_targets_are_and_the_others_are_valid_tokens() -> No
 def test_parts_hold_all_samples_in_order_and_the_last_may_be_smaller() -> None:
     first, last = BATCH.split(2)
     assert [part.index.tolist() for part in (first, last)] == [[10, 11], [12]]
-    for name in SequenceBatch._fields:
+    for name in ("inputs", "targets", "mask", "index"):
         assert torch.equal(torch.cat([getattr(first, name), getattr(last, name)]), getattr(BATCH, name)), name
 
 

@@ -173,7 +173,8 @@ def test_the_command_for_more_seeds_repeats_what_was_asked_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seeds", "tuned_on", "enough"), [([0], [], [0, 1, 2]), ([5], [0], [1, 2, 5]), ([1, 3], [0, 2], [1, 3, 4])]
+    ("seeds", "tuned_on", "enough"),
+    [([0], [], [0, 1, 2, 3, 4]), ([7], [0], [1, 2, 3, 4, 7]), ([1, 3], [0, 2], [1, 3, 4, 5, 6])],
 )
 def test_enough_seeds_hold_those_there_are_and_none_that_rates_were_chosen_on(
     seeds: list[int], tuned_on: list[int], enough: list[int]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from memtrain.cli import main
-from memtrain.data import ENDLESS, ArrayDataset, Retrieval, SequenceDataModule, SequenceDataset
+from memtrain.data import ENDLESS, ArrayDataset, Retrieval, TokenDataModule, TokenDataset
 from memtrain.data.blocks import Rows, Split
 from memtrain.experiment.identity import files_hash
 from memtrain.generate import start_tokens
@@ -93,7 +93,7 @@ class Seedless(Retrieval):
         super().__init__(length=length, batch_size=batch_size, evaluation_samples=evaluation_samples)
 
 
-class Shapeless(SequenceDataModule):
+class Shapeless(TokenDataModule):
     """A data set that says nothing of its modality."""
 
     @property
@@ -104,7 +104,7 @@ class Shapeless(SequenceDataModule):
     def sequence_length(self) -> int:
         return 8
 
-    def build_dataset(self, split: Split) -> SequenceDataset:
+    def build_dataset(self, split: Split) -> TokenDataset:
         raise NotImplementedError
 
     def reference_lines(self) -> dict[str, float]:
@@ -203,7 +203,7 @@ def test_changed_files_of_the_data_are_noticed(tmp_path: Path, capsys: pytest.Ca
     assert "or of code or data that have changed since" in capsys.readouterr().err
 
 
-class OwnRows(SequenceDataset):
+class OwnRows(TokenDataset):
     def __init__(self, samples: int, rows: Rows) -> None:
         super().__init__(samples)
         self.own = rows
@@ -218,7 +218,7 @@ class OwnData(Retrieval):
     own: tuple[object, ...] = ()
     samples = ENDLESS
 
-    def build_dataset(self, split: Split) -> SequenceDataset:
+    def build_dataset(self, split: Split) -> TokenDataset:
         return OwnRows(self.samples, self.own)  # type: ignore[arg-type]
 
 

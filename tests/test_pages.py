@@ -7,11 +7,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from memtrain.compare import verdict
 from memtrain.compare.queries import with_kinds
+from memtrain.figures import read_comparison
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 REPORT = (EXPERIMENTS / "README.md").read_text(encoding="utf-8")
 PAGES = [file.parent for file in sorted(EXPERIMENTS.glob("*/results.csv"))]
+COMPARISONS = [folder for folder in PAGES if "evaluation_difficulty" in pd.read_csv(folder / "results.csv", nrows=0)]
 MEANS = {
     "loss": "loss",
     "relative drift": "drift_relative",
@@ -116,6 +119,35 @@ def wrong_cells(page: str, results: pd.DataFrame) -> list[str]:
 @pytest.mark.parametrize("folder", PAGES, ids=lambda folder: folder.name)
 def test_a_page_says_what_its_results_say(folder: Path) -> None:
     assert not wrong_cells((folder / "README.md").read_text(encoding="utf-8"), pd.read_csv(folder / "results.csv"))
+
+
+def claims_too_much(page: str, results: pd.DataFrame) -> bool:
+    """Whether a page does not say that nothing is decided, where the verdict says so."""
+    none = pd.DataFrame(columns=["experiment", "method", "difficulty", "seed"])
+    decided = "is ahead of" in verdict(results, none, {})
+    return not decided and not re.search(r"\bUndecided: [^.]* seeds?; at least five are needed", " ".join(page.split()))
+
+
+@pytest.mark.parametrize("folder", COMPARISONS, ids=lambda folder: folder.name)
+def test_a_page_claims_no_more_than_the_verdict(folder: Path) -> None:
+    page = (folder / "README.md").read_text(encoding="utf-8")
+    assert not claims_too_much(page, read_comparison(folder / "results.csv"))
+
+
+def test_the_reports_claim_no_more_than_the_verdicts() -> None:
+    first_page = (EXPERIMENTS.parent / "README.md").read_text(encoding="utf-8")
+    for folder in COMPARISONS:
+        results = read_comparison(folder / "results.csv")
+        assert not claims_too_much(REPORT, results)
+        assert not claims_too_much(first_page, results)
+
+
+def test_a_page_that_hides_that_nothing_is_decided_is_found() -> None:
+    folder = EXPERIMENTS / "stack"
+    page, results = (folder / "README.md").read_text(encoding="utf-8"), read_comparison(folder / "results.csv")
+    assert claims_too_much(page.replace("Undecided: three seeds", "On three seeds"), results)
+    many = [results.assign(seed=results["seed"] + 3 * copy) for copy in range(3)]
+    assert not claims_too_much("BPTT is ahead.", pd.concat(many, ignore_index=True))
 
 
 def report_cells() -> Iterator[tuple[str, str, str, str, str]]:

@@ -1,5 +1,6 @@
 """SequenceBatch: the one thing that every data module yields and every LightningModule eats."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from torch import Tensor
@@ -12,16 +13,23 @@ class SequenceBatch(NamedTuple):
     """A batch of sequences (method: inputs `x_0..x_{T-1}`, targets `y_0..y_{T-1}`).
 
     Attributes:
-        inputs: the `x_t`, `[B, T, ...]`; tokens: int64 `[B, T]` in `0..V-1`.
-        targets: what `p(y_t | x_{<=t})` predicts, `[B, T]`; any valid target where `mask` is False.
-        mask: bool `[B, T]`, True where there is a target.
+        inputs: the `x_t`, `[B, T, ...]`; tokens: int64 `[B, T]`; channels: float32 `[B, T, P]` (`Channels.pack`).
+        targets: what `p(y_t | x_{<=t}, u_{t+1})` predicts: one of several classes, int64 `[B, T]`, or C numbers,
+            float32 `[B, T, C]`; any valid target where `mask` is False.
+        mask: bool, the shape of `targets`, True where there is a target.
         index: int64 `[B]`, the position of each sample in its split, to trace any loss back to its data.
+        ahead: `u_{t+1}`, what is known of the next step before it is observed, float32 `[B, T, U]`
+            (`Channels.pack_ahead`); None where nothing is.
+        regime: which of the data's named regimes each target lies in, int64 `[B, T]`, 0 for none; None where the data
+            have no regimes.
     """
 
     inputs: Tensor
     targets: Tensor
     mask: Tensor
     index: Tensor  # type: ignore[assignment]  # hides tuple.index, which no one asks a batch for
+    ahead: Tensor | None = None
+    regime: Tensor | None = None
 
     @classmethod
     def of(cls, inputs: Tensor, targets: Tensor, index: Tensor) -> "SequenceBatch":
@@ -29,10 +37,39 @@ class SequenceBatch(NamedTuple):
         mask = targets != IGNORE_INDEX
         return cls(inputs, targets.clamp(min=0), mask, index)  # all others are classes, 0 or more
 
+    def map(self, function: Callable[[Tensor], Tensor]) -> "SequenceBatch":
+        """The batch with a function applied to each of its tensors."""
+        return SequenceBatch(*(None if tensor is None else function(tensor) for tensor in self))  # type: ignore[arg-type]
+
     def split(self, size: int) -> list["SequenceBatch"]:
         """Parts of `size` samples each, in order."""
-        return [SequenceBatch(*parts) for parts in zip(*(tensor.split(size) for tensor in self), strict=True)]
+        starts = range(0, len(self.index), size)
+        return [self.map(lambda tensor, i=start: tensor[i : i + size]) for start in starts]  # type: ignore[misc]
 
     def take(self, samples: Tensor) -> "SequenceBatch":
         """Some of the samples, by a bool `[B]` or their int64 positions."""
-        return SequenceBatch(*(tensor[samples] for tensor in self))
+        return self.map(lambda tensor: tensor[samples])
+
+    def at(self, timesteps: Tensor) -> "Targets":
+        """The targets at some timesteps, int64 `[W]`."""
+        return Targets(*(None if part is None else part[:, timesteps] for part in self._targets))  # type: ignore[arg-type]
+
+    @property
+    def _targets(self) -> tuple[Tensor | None, ...]:
+        return self.targets, self.mask, self.ahead, self.regime
+
+
+class Targets(NamedTuple):
+    """The targets of a batch at some timesteps.
+
+    Attributes:
+        values: `[B, W]` or `[B, W, C]`.
+        mask: bool, the same shape.
+        ahead: `u_{t+1}` of each, `[B, W, U]`; None where nothing is known ahead.
+        regime: int64 `[B, W]`, or None.
+    """
+
+    values: Tensor
+    mask: Tensor
+    ahead: Tensor | None = None
+    regime: Tensor | None = None

@@ -154,10 +154,11 @@ class Source:
         """
         recorded = self.checkpoint["hyper_parameters"]
         trained = rebuilt(Interface, recorded["interface"])
-        if str(trained) != str(interface):
+        if trained != interface:
             raise ValueError(
-                f"init_from is {self.path}, trained on data with {trained}, but the data have {interface}; give a "
-                "checkpoint that was trained on such data."
+                f"init_from is {self.path}, trained on data with {trained}, but the data have {interface}"
+                f"{', of other names, scales or sizes' if str(trained) == str(interface) else ''}; give a checkpoint "
+                "that was trained on such data."
             )
         theirs = recorded.get(option, {})
         differing = [name for name in ours if theirs.get(name) != ours[name]]

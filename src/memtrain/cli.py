@@ -23,7 +23,7 @@ STAGE_COMMANDS = {
     "fit": "train one stage on one data set",
     "validate": "evaluate a checkpoint on the validation split",
     "test": "evaluate a checkpoint on the test split",
-    "predict": "write loss and accuracy of each test sample as CSV",
+    "predict": "write loss and scores of each test sample as CSV",
 }
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from memtrain.callbacks.samples import image_grid
-from memtrain.data import SequenceDataModule
+from memtrain.data import SequenceDataModule, TokenDataModule
 from memtrain.export import export_checkpoint, open_export
 from memtrain.export.folder import is_export
 from memtrain.export.session import THREADS
@@ -55,7 +55,7 @@ def generate_samples(
         threads: of the processor, for a folder and for runtime onnx.
 
     Raises:
-        ValueError: where the checkpoint has no RNN, or the data cannot start without a prompt.
+        ValueError: where the checkpoint has no RNN, or predicts no tokens, or the data cannot start without a prompt.
     """
     model, data = model_and_data(checkpoint, runtime, threads)
     images = data.modality == "image"
@@ -80,7 +80,7 @@ def generate_samples(
         write_text(output, text)
 
 
-def model_and_data(checkpoint: Path, runtime: Runtime | None, threads: int) -> tuple[Streaming, SequenceDataModule]:
+def model_and_data(checkpoint: Path, runtime: Runtime | None, threads: int) -> tuple[Streaming, TokenDataModule]:
     """What draws, and what it was trained on; see `generate_samples`."""
     if is_export(checkpoint):
         export = open_export(checkpoint)
@@ -90,21 +90,41 @@ def model_and_data(checkpoint: Path, runtime: Runtime | None, threads: int) -> t
                 f"--runtime is {runtime}, but {checkpoint} is an export of format {format}; leave --runtime out, or "
                 "export again."
             )
-        return export.model(threads), export.datamodule()
+        return export.model(threads), drawable(checkpoint, export.datamodule())
     if runtime == "onnx":
+        data = drawable(checkpoint, load_datamodule(checkpoint))
         with TemporaryDirectory() as folder:
             export = open_export(export_checkpoint(checkpoint, "onnx", Path(folder, "export")))
-            return export.model(threads), export.datamodule()
+            return export.model(threads), data
     *_, model = load_module(checkpoint).models.values()
     if not isinstance(model, StreamingModel):
         raise ValueError(
             f"{checkpoint} has no model that takes in one token after the other; give a checkpoint of stage smt, dmt, "
             "bptt or baseline."
         )
-    return model, load_datamodule(checkpoint)
+    return model, drawable(checkpoint, load_datamodule(checkpoint))
 
 
-def start_tokens(data: SequenceDataModule, prompt: str | None) -> Tensor:
+def drawable(checkpoint: Path, data: SequenceDataModule) -> TokenDataModule:
+    """The data themselves.
+
+    Raises:
+        ValueError: if no tokens can be drawn of them.
+    """
+    if not isinstance(data, TokenDataModule):
+        raise ValueError(
+            f"{checkpoint} was trained on {type(data).__name__}, whose sequences are numbers, not tokens; use memtrain "
+            "forecast."
+        )
+    if not data.predicts_tokens:
+        raise ValueError(
+            f"{checkpoint} was trained on {type(data).__name__} to name classes, so that it can draw nothing; "
+            "give a checkpoint that predicts the next token."
+        )
+    return data
+
+
+def start_tokens(data: TokenDataModule, prompt: str | None) -> Tensor:
     """The tokens that the RNN is fed before it draws, int64 `[1, P]`."""
     if prompt is not None:
         tokens = data.encode_prompt(prompt)

@@ -1,4 +1,4 @@
-"""The commands that use a trained RNN: generate, export, stream. As in `memtrain.cli`, heavy imports wait."""
+"""The commands that use a trained model: generate, export, stream, evaluate-policy. Heavy imports happen inside."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -62,6 +62,20 @@ def add_model_commands(commands: Any) -> None:
     stream.add_argument("--threads", type=int, default=1, help="of the processor")
     commands.add_subcommand("stream", stream, help="predict line by line, with an export")
 
+    policy = SentenceParser(
+        description="Let a model that was trained on logged behavior act in the environment, beside a random policy "
+        "and the expert that it was cloned from. Needs pip install 'memtrain[control]'."
+    )
+    policy.add_argument("--checkpoint", type=Path, required=True, help="a checkpoint trained to predict actions")
+    policy.add_argument("--episodes", type=int, default=200, help="episodes that each policy plays")
+    policy.add_argument("--temperature", type=float, default=0.0, help="0: the likeliest action; 1: as learned")
+    policy.add_argument("--seed", type=int, default=0, help="of environments and draws")
+    policy.add_argument(
+        "--environment", type=str, default=None, help="gymnasium environment of logs from a file: CartPole-v1"
+    )
+    policy.add_argument("--output", type=Path, default=None, help="CSV to write (default: none)")
+    commands.add_subcommand("evaluate-policy", policy, help="return and success of a cloned policy")
+
 
 def generate(options: Namespace) -> int:
     """`memtrain generate`."""
@@ -90,4 +104,15 @@ def stream(options: Namespace) -> int:
     return 0
 
 
-MODEL_COMMANDS = {"generate": generate, "export": export, "stream": stream}
+def policy(options: Namespace) -> int:
+    """`memtrain evaluate-policy`."""
+    from memtrain.control.command import play_checkpoint
+    from memtrain.files import require_folder
+
+    if options.output is not None:
+        require_folder("--output", options.output.parent)
+    play_checkpoint(**{key: value for key, value in options.items() if key != "config"})
+    return 0
+
+
+MODEL_COMMANDS = {"generate": generate, "export": export, "stream": stream, "evaluate-policy": policy}

@@ -129,6 +129,13 @@ def test_images_are_drawn_by_the_rnn_at_each_validation(tmp_path: Path) -> None:
     assert "drift/curve" not in events.Tags()["images"]  # there is no teacher
 
 
+def test_what_names_the_classes_of_images_draws_none(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"image_size": 4, "batch_size": 4, "evaluation_samples": 8}
+    data = RasterDataModule(**options, targets="label", cache_folder=str(tmp_path / "cache"))
+    run(BPTTModule, data, tmp_path, TensorBoardLogger(tmp_path, name="", version=""))
+    assert "samples" not in read(tmp_path).Tags()["images"]
+
+
 @pytest.mark.parametrize("logger", [False, "csv"])
 def test_without_tensorboard_nothing_is_computed(
     logger: str | bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -137,7 +144,7 @@ def test_without_tensorboard_nothing_is_computed(
         raise AssertionError("computed for nobody")
 
     monkeypatch.setattr("memtrain.callbacks.samples.generate_tokens", fail)
-    monkeypatch.setattr("memtrain.callbacks.memory_geometry.SequenceBatch", fail)
+    monkeypatch.setattr(SequenceDataModule, "memory_labels", fail)  # only the memory geometry asks for them
     monkeypatch.setattr("memtrain.callbacks.drift_curve.Figure", fail)
     data = RasterDataModule(image_size=4, batch_size=4, evaluation_samples=8, cache_folder=str(tmp_path))
     run(SMTModule, data, tmp_path, CSVLogger(tmp_path) if logger == "csv" else False)

@@ -2,21 +2,21 @@
 
 import json
 import math
-import statistics
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from fabricated import ACCURACIES, both, fabricate, leave, reading, rnn, table_of, without_difficulty
+from fabricated import ACCURACIES, DRIFT, both, fabricate, leave, reading, rnn, table_of, without_difficulty
 from PIL import Image
 
 from memtrain.cli import main
-from memtrain.compare import COLUMNS, read_results, summarize, to_rows, verdict
-from memtrain.compare.cautions import idle_helpers, unlike_sizes
+from memtrain.compare import COLUMNS, read_results, summarize, verdict
+from memtrain.compare.cautions import idle_helpers, unlike_drifts, unlike_sizes
 from memtrain.compare.comparison import next_commands
 from memtrain.compare.origins import differences, origins, unequal_conditions
 from memtrain.compare.queries import ranked, with_kinds
 from memtrain.compare.results import read_unfinished
+from memtrain.compare.tables import seeds_table, table
 from memtrain.files import write_json
 from memtrain.results import Metrics, Score, StageResult
 
@@ -66,66 +66,25 @@ def test_the_summary_has_mean_and_range_over_seeds_at_the_training_difficulty(tm
         "mean": pytest.approx(0.97),
         "minimum": 0.96,
         "maximum": 0.98,
+        "interquartile_mean": pytest.approx(0.97),
+        "interval": (0.96, 0.98),
+        "values": [0.97, 0.96, 0.98],
         "seeds": 3,
         "diverged": 0,
     }
 
 
-def test_the_verdict_names_who_is_ahead_at_each_difficulty(tmp_path: Path) -> None:
-    said = verdict(table_of(fabricate(tmp_path)), NONE).splitlines()
-    assert len(said) == 2  # two methods, at the training length and at twice that
-    spread = 100 * (statistics.stdev(ACCURACIES["smt_dmt"]) + statistics.stdev(ACCURACIES["bptt"]))
-    assert said[0] == (f"length 128: smt_dmt (accuracy 97.0 %) is ahead of bptt (12.5 %; spread {spread:.1f} %).")
-    assert said[1].startswith("length 256, trained at 128: smt_dmt (accuracy 97.0 %) is ahead of bptt")
-
-
-def verdict_of(first: list[float], second: list[float], tmp_path: Path) -> str:
-    for method, values in (("first", first), ("second", second)):
-        for seed, accuracy in enumerate(values):
-            leave(tmp_path, method, ["bptt"], 0, seed, rnn(accuracy))
-    return verdict(table_of(tmp_path), NONE).splitlines()[0]
-
-
-def test_two_seeds_decide_nothing(tmp_path: Path) -> None:
-    said = verdict_of([0.9, 0.9], [0.1, 0.1], tmp_path)
-    assert (
-        said
-        == "length 128: undecided with fewer than 3 seeds (accuracy; seeds): first (90.0 %; 2), second (10.0 %; 2)."
-    )
-
-
-def test_a_method_with_too_few_seeds_stays_out_of_what_the_others_decide(tmp_path: Path) -> None:
-    for method, values in (("first", [0.9, 0.9, 0.9]), ("second", [0.5, 0.5, 0.5]), ("third", [1.0])):
-        for seed, accuracy in enumerate(values):
-            leave(tmp_path, method, ["bptt"], 0, seed, rnn(accuracy))
-    said = [line for line in verdict(table_of(tmp_path), NONE).splitlines() if line.startswith("length 128: ")]
-    assert said == [
-        "length 128: first (accuracy 90.0 %) is ahead of second (50.0 %; spread 0.0 %).",
-        "length 128: undecided with fewer than 3 seeds (accuracy; seeds): third (100.0 %; 1).",
-    ]
-
-
-def test_a_difference_within_the_spread_decides_nothing(tmp_path: Path) -> None:
-    # means 0.6 and 0.5; sample standard deviations 0.1 and 0.1, so that the spread is 0.2
-    said = verdict_of([0.5, 0.6, 0.7], [0.4, 0.5, 0.6], tmp_path)
-    assert said == "length 128: first (accuracy 60.0 %) is undecided against second (50.0 %; spread 20.0 %)."
-
-
-def test_a_difference_above_the_spread_decides(tmp_path: Path) -> None:
-    # means 0.6 and 0.3, spread 0.2
-    assert "is ahead of second (30.0 %; spread 20.0 %)" in verdict_of([0.5, 0.6, 0.7], [0.2, 0.3, 0.4], tmp_path)
-
-
 @pytest.mark.parametrize(("score", "first"), [(Score("loss", False), "second"), (Score("bits", True), "first")])
 def test_the_score_says_what_counts_and_whether_more_is_better(score: Score, first: str, tmp_path: Path) -> None:
     for method, loss in (("first", 2.0), ("second", 1.0)):
-        for seed in range(3):
+        for seed in range(5):
             readings = {"rnn": {"accuracy": 0.5, "loss": loss + seed / 100, "bits": loss + seed / 100}}
             changes = without_difficulty(readings, {"unigram_entropy": 3.0, "bigram_entropy": 2.5})
             leave(tmp_path, method, ["bptt"], 0, seed, readings, score=score, **changes)
     rows = table_of(tmp_path)
     assert ranked(rows)[0] == first
-    assert verdict(rows, NONE).startswith(f"{first} ({score.name} {'1.010 nats' if first == 'second' else '2.01'})")
+    ahead = "first (IQM 2.02" if first == "first" else "second (IQM 1.020 nats"
+    assert verdict(rows, NONE, {}).startswith(ahead)
     assert {entry["score"] for entry in summarize(rows)} == {score.name}
 
 
@@ -189,7 +148,8 @@ def test_compare_writes_table_summary_and_figure(tmp_path: Path, capsys: pytest.
     assert min(width, height) > 500
     shown = capsys.readouterr().out
     assert "97.0 %" in shown
-    assert "smt_dmt (accuracy 97.0 %) is ahead of bptt" in shown
+    assert "97.0, 96.0, 98.0" in shown  # every seed
+    assert "undecided: 3 seeds, at least 5 are needed" in shown
     assert "stayed at chance" not in shown
 
 
@@ -214,50 +174,6 @@ def test_unfinished_folders_are_compared_as_far_as_they_are(tmp_path: Path) -> N
 def test_a_folder_without_results_is_refused(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", str(tmp_path / name)]) == 1
     assert len(capsys.readouterr().err.splitlines()) == 1
-
-
-def test_every_two_methods_are_judged(tmp_path: Path) -> None:
-    for method, accuracy in (("first", 0.9), ("second", 0.89), ("third", 0.1)):
-        for seed in range(3):
-            leave(tmp_path, method, ["bptt"], 0, seed, rnn(accuracy + seed / 100))
-    said = [line for line in verdict(table_of(tmp_path), NONE).splitlines() if line.startswith("length 128: ")]
-    assert said == [  # sample standard deviations 0.01 each
-        "length 128: first (accuracy 91.0 %) is ahead of third (11.0 %; spread 2.0 %); "
-        "undecided against second (90.0 %; spread 2.0 %).",
-        "length 128: second (accuracy 90.0 %) is ahead of third (11.0 %; spread 2.0 %).",
-    ]
-
-
-def test_a_method_with_a_diverged_seed_is_named_and_never_ahead(tmp_path: Path) -> None:
-    nothing: dict[str, Metrics] = {"rnn": {"accuracy": 1.0, "loss": math.nan, "bits": math.nan}}
-    for seed in range(3):
-        leave(tmp_path, "steady", ["bptt"], 0, seed, rnn(0.2 + seed / 100))
-        leave(tmp_path, "wild", ["bptt"], 0, seed, nothing if seed == 1 else rnn(0.9))
-    rows = table_of(tmp_path)
-    assert (
-        verdict(rows, NONE).splitlines()[0] == "length 128: wild diverged (seed 1: no finite loss), and is not judged."
-    )
-    assert "ahead" not in verdict(rows, NONE)
-    assert ranked(rows) == ["steady", "wild"]
-    assert {entry["method"]: entry["diverged"] for entry in summarize(rows)} == {"steady": 0, "wild": 1}
-
-
-@pytest.mark.parametrize("begun", ["origins.json", "budget.json"])
-def test_a_method_with_a_seed_that_has_begun_and_not_ended_is_named_and_never_judged(
-    tmp_path: Path, begun: str
-) -> None:
-    for seed in range(3):
-        leave(tmp_path, "steady", ["bptt"], 0, seed, rnn(0.2 + seed / 100))
-        leave(tmp_path, "wild", ["bptt"], 0, seed, rnn(0.9))
-    results = read_results([tmp_path])
-    said = verdict(to_rows(results), read_unfinished([tmp_path], results))
-    assert "wild (accuracy 90.0 %) is ahead of steady" in said
-    write_json(tmp_path / "wild" / "128" / "3" / "bptt" / begun, {})
-    unfinished = read_unfinished([tmp_path], results)
-    assert unfinished.values.tolist() == [["fabricated", "wild", 128.0, 3]]
-    lines = verdict(to_rows(results), unfinished).splitlines()
-    assert lines[0].startswith("length 128: wild has begun and not ended (seed 3: at work, killed or diverged")
-    assert not any("ahead" in line for line in lines)
 
 
 def test_a_seed_that_ends_while_results_are_read_is_unfinished(tmp_path: Path) -> None:
@@ -325,16 +241,17 @@ def test_the_same_run_in_two_folders_is_refused(tmp_path: Path) -> None:
 def test_experiments_are_not_mixed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name, accuracy in (("alpha", 0.9), ("beta", 0.1)):
         for method, difference in (("first", 0.0), ("second", 0.5)):
-            for seed in range(3):
+            for seed in range(5):
                 metrics = rnn(abs(accuracy - difference) + seed / 100)
                 other = {"experiment": name, "difficulty_name": "pairs" if name == "beta" else "length"}
                 leave(tmp_path / name, method, ["bptt"], 0, seed, metrics, **other)
     folders = [tmp_path / "alpha", tmp_path / "beta"]
     rows = table_of(*folders)
-    assert verdict(rows, NONE).splitlines()[0].startswith("alpha, length 128: first (accuracy 91.0 %) is ahead of")
-    assert any(
-        s.startswith("beta, pairs 128: second (accuracy 41.0 %) is ahead of") for s in verdict(rows, NONE).splitlines()
-    )
+    said = [line for line in verdict(rows, NONE, {}).splitlines() if "ahead" in line and "trained at" not in line]
+    assert [line.partition(" [")[0] for line in said] == [
+        "alpha, length 128: first (IQM 92.0 %",
+        "beta, pairs 128: second (IQM 42.0 %",
+    ]
     assert len(summarize(rows)) == 4
 
 
@@ -367,6 +284,45 @@ def test_methods_of_one_kind_and_unlike_sizes_are_told_unless_two_are_alike(tmp_
     ]
     assert len(told(far=1000)) == 1  # one sentence for all
     assert told(matched=110) == []
+
+
+def test_drifts_of_different_teachers_or_networks_are_told_apart(tmp_path: Path) -> None:
+    def told(method: str, teacher: str, size: int) -> list[str]:
+        changes = {"recipe": teacher, "parameters": {"teacher": 9, "rnn": size}}
+        leave(tmp_path, method, ["smt", "dmt"], 0, 0, both(0.9, 0.5), diagnostics=DRIFT, **changes)
+        changes["recipe"] = f"{method} after {teacher}"
+        leave(tmp_path, method, ["smt", "dmt"], 1, 0, both(0.9, 0.5), diagnostics=DRIFT, **changes)
+        return list(unlike_drifts(read_results([tmp_path])))
+
+    leave(tmp_path, "bptt", ["bptt"], 0, 0, rnn(0.5))  # has no drift
+    assert told("windows", "one", 100) == []
+    assert told("whole", "one", 100) == []  # DMT otherwise, with the same teacher
+    assert told("larger", "one", 200) == [
+        "fabricated: the drifts of larger, whole, windows are distances to memories of different teachers or in "
+        "different networks, and do not compare across methods; accuracy and loss do."
+    ]
+    assert told("larger", "one", 100) == []
+    assert len(told("longer", "two", 100)) == 1
+
+
+def test_sequential_depth_is_shown_where_the_rows_have_it(tmp_path: Path) -> None:
+    rows = table_of(fabricate(tmp_path))
+    headers = [str(column.header) for column in table("fabricated", rows).columns]
+    assert "depth" not in headers
+    deep = table("fabricated", rows.assign(sequential_depth=12_345.0))
+    assert set(next(column for column in deep.columns if column.header == "depth").cells) == {"12 k"}
+
+
+def test_the_table_of_seeds_shows_each_seed_and_no_mean_of_a_diverged_method(tmp_path: Path) -> None:
+    for seed, accuracy in enumerate([0.1, 0.5, 0.6, 0.7, 1.0]):
+        leave(tmp_path, "steady", ["bptt"], 0, seed, rnn(accuracy))
+    leave(tmp_path, "wild", ["bptt"], 0, 0, {"rnn": {"accuracy": 0.5, "loss": math.nan, "bits": math.nan}})
+    rows = table_of(tmp_path)
+    shown = seeds_table("fabricated", rows[rows["evaluation_difficulty"] == 128])
+    steady, wild = zip(*(column.cells for column in shown.columns), strict=True)
+    assert steady[:3] == ("128", "steady", "60.0 %")
+    assert steady[4] == "10.0, 50.0, 60.0, 70.0, 100.0"
+    assert wild == ("", "wild", "diverged", "", "50.0")
 
 
 def test_the_next_command_takes_the_best_methods_first_seed(tmp_path: Path) -> None:

@@ -108,3 +108,21 @@ def test_stages_are_numbered_and_their_legend_has_room_where_many_methods_name_t
     assert found == {("after stage 1", 0), ("after stage 2", 0.2), ("teacher", 1)}
     few = draw(rows[rows["method"].str.startswith(methods[0])], curves[curves["method"] == methods[0]])
     assert draw(rows, curves).get_size_inches()[1] > few.get_size_inches()[1]
+
+
+def test_a_bar_is_the_interquartile_mean_and_its_interval_a_line_from_three_seeds_on(tmp_path: Path) -> None:
+    for seed, accuracy in enumerate([0.0, 0.5, 0.6, 0.7, 1.0]):
+        leave(tmp_path / "many", "bptt", ["bptt"], 0, seed, rnn(accuracy))
+    for seed in range(2):
+        leave(tmp_path / "few", "bptt", ["bptt"], 0, seed, rnn(0.3))
+    many, few = (
+        draw(table_of(folder), read_curves(read_results([folder])).iloc[:0]).subfigs[0].axes[0]
+        for folder in (tmp_path / "many", tmp_path / "few")
+    )
+    assert [bar.get_height() for bar in many.patches] == [0.6, 0.6]  # read at two lengths
+    ends = [path.vertices[:, 1].tolist() for lines in many.collections for path in lines.get_paths()]
+    low, high = next(sorted(pair) for pair in ends if pair[0] != pair[1])
+    assert 0 < low < 0.6 < high < 1
+    assert "interval" in many.get_title("left")
+    assert all(pair[0] == pair[1] for lines in few.collections for pair in [lines.get_paths()[0].vertices[:, 1]])
+    assert "interval" not in few.get_title("left")

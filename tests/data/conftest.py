@@ -48,6 +48,15 @@ def idx_folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def labeled_idx(idx_folder: Path) -> Path:
+    """Image n of a file is filled with the value n, and is of class n % 10."""
+    training, test = (struct.pack(">II", 0x801, count) + bytes(n % 10 for n in range(count)) for count in (30, 10))
+    (idx_folder / "train-labels-idx1-ubyte.gz").write_bytes(gzip.compress(training))
+    (idx_folder / "t10k-labels-idx1-ubyte").write_bytes(test)
+    return idx_folder
+
+
+@pytest.fixture
 def sketches(tmp_path: Path) -> Path:
     """Drawings in Sketchy's layout: 2 classes x 10 photos x 3 drawings; each photo has its own gray level."""
     folder = tmp_path / "sketchy"
@@ -69,6 +78,25 @@ def bitmaps(tmp_path: Path) -> Path:
     folder = tmp_path / "quickdraw"
     folder.mkdir()
     np.savez(folder / "cat.npz", images=np.random.default_rng(0).integers(0, 256, (40, 28, 28), np.uint8))
+    return folder
+
+
+@pytest.fixture
+def motions(tmp_path: Path) -> Path:
+    """As of the UEA archive: 20 + 10 series of two channels and 5 to 9 steps, rising or falling; a value is missing."""
+    folder = tmp_path / "Motions"
+    folder.mkdir()
+    draw = np.random.default_rng(0)
+    header = "# About motions.\n@problemName Motions\n@timeStamps false\n@classLabel true up down\n@data\n"
+    for split, count in (("TRAIN", 20), ("TEST", 10)):
+        lines = []
+        for number in range(count):
+            slope = 1 if number % 2 else -1
+            steps = slope * np.arange(draw.integers(5, 10)) + draw.normal(size=(2, 1))
+            channels = [",".join(f"{value:.4f}" for value in channel) for channel in steps]
+            channels[1] = channels[1].replace(channels[1].split(",")[2], "?") if number == 3 else channels[1]
+            lines.append(":".join([*channels, "up" if slope > 0 else "down"]))
+        (folder / f"Motions_{split}.ts").write_text(header + "\n".join(lines) + "\n")
     return folder
 
 

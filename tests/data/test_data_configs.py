@@ -13,18 +13,26 @@ from memtrain.data.sources import local_path
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "data").glob("*.yaml"))
 MODEL = CONFIGS[0].parents[1] / "model" / "bptt_gru.yaml"
-SOURCES = {"mnist": "idx_folder", "quickdraw": "bitmaps", "sketchy": "sketches", "tinystories": "stories"}
+SOURCES = {
+    "time_series_classification": "motions",
+    "mnist": "idx_folder",
+    "sequential_mnist": "labeled_idx",
+    "quickdraw": "bitmaps",
+    "sketchy": "sketches",
+    "tinystories": "stories",
+}
 """Which fixture stands for the files of a configuration."""
 
 
 @pytest.mark.parametrize("file", CONFIGS, ids=lambda file: file.stem)
-def test_a_configuration_names_and_explains_every_option(file: Path) -> None:
+def test_a_configuration_names_and_explains_every_option(file: Path, request: pytest.FixtureRequest) -> None:
     data = yaml.safe_load(file.read_text())["data"]
     module, _, name = data["class_path"].rpartition(".")
     data_module = getattr(importlib.import_module(module), name)
     options = {*signature(data_module).parameters, *signature(SequenceDataModule).parameters}
     assert set(data["init_args"]) == options - {"options", "seed"}  # the seed comes from seed_everything
-    assert data_module(**data["init_args"]).sequence_length > 0
+    source = {"path": str(request.getfixturevalue(SOURCES[file.stem]))} if file.stem in SOURCES else {}
+    assert data_module(**data["init_args"] | source).sequence_length > 0
 
     lines = file.read_text().splitlines()
     assert lines[0].startswith("# ")
@@ -50,10 +58,10 @@ def test_a_local_default_path_is_not_taken_for_a_name_on_the_hub(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     paths = {file.stem: yaml.safe_load(file.read_text())["data"]["init_args"].get("path") for file in CONFIGS}
-    for name in ("mnist", "tinystories"):
+    for name in ("mnist", "sequential_mnist", "tinystories"):
         assert local_path(paths.pop(name)) is None
     local = {name: path for name, path in paths.items() if path is not None}
-    assert set(local) == {"quickdraw", "sketchy"}
+    assert set(local) == {"quickdraw", "sketchy", "time_series_classification"}
     for path in local.values():
         with pytest.raises(FileNotFoundError, match="which does not exist; give a file, a folder"):
             local_path(path)
@@ -62,5 +70,7 @@ def test_a_local_default_path_is_not_taken_for_a_name_on_the_hub(
 def test_every_data_set_has_a_configuration() -> None:
     assert {file.stem for file in CONFIGS} >= {
         "retrieval", "string_copy", "stack", "key_value_recall", "modular_arithmetic", "parity",
-        "tinystories", "digits", "mnist", "sketchy", "quickdraw",
+        "copy_memory", "selective_copy", "time_series_classification",
+        "adding_problem", "regimes", "event_timing", "exogenous_lag", "action_history",
+        "tinystories", "digits", "mnist", "sequential_mnist", "sketchy", "quickdraw",
     }  # fmt: skip

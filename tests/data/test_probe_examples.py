@@ -8,11 +8,22 @@ import pytest
 import torch
 
 from memtrain.batch import SequenceBatch
-from memtrain.data import KeyValueRecall, ModularArithmetic, Parity, Retrieval, Stack, StringCopy
+from memtrain.data import (
+    CopyMemory,
+    KeyValueRecall,
+    ModularArithmetic,
+    Parity,
+    Retrieval,
+    SelectiveCopy,
+    Stack,
+    StringCopy,
+)
+from memtrain.data.probes.copy_memory import copy_memory
 from memtrain.data.probes.key_value_recall import key_value_recall
 from memtrain.data.probes.modular_arithmetic import bayes_accuracy, modular_arithmetic
 from memtrain.data.probes.parity import parity
 from memtrain.data.probes.retrieval import retrieval
+from memtrain.data.probes.selective_copy import selective_copy
 from memtrain.data.probes.stack import stack
 from memtrain.data.probes.string_copy import string_copy
 
@@ -97,6 +108,20 @@ def test_parity_counts_the_ones_so_far() -> None:
     assert targets.tolist() == [[1, 1, 0, 1, 1, 1, 0, 0]]
 
 
+def test_copy_memory_asks_for_the_string_after_the_go_token() -> None:
+    rows = copy_memory(Script([[5, 1, 7]]), 1, blanks=4, remembered=3, symbols=8)  # type: ignore[arg-type]
+    assert rows[0].tolist() == [[5, 1, 7, 0, 0, 0, 0, 9, 0, 0, 0]]
+    assert rows[1].tolist() == [[N, N, N, N, N, N, N, N, 5, 1, 7]]
+
+
+def test_selective_copy_keeps_the_order_of_the_symbols() -> None:
+    # Sorting these numbers gives the places 4, 1, 5, and then those of the blanks.
+    script = Script([[5, 1, 7]], [[0.6, 0.2, 0.5, 0.8, 0.1, 0.3, 0.9]])
+    rows = selective_copy(script, 1, blanks=4, remembered=3, symbols=8)  # type: ignore[arg-type]
+    assert rows[0].tolist() == [[0, 5, 0, 0, 1, 7, 0, 9, 0, 0, 0]]
+    assert rows[1].tolist() == [[N, N, N, N, N, N, N, N, 5, 1, 7]]
+
+
 def test_best_guess_in_modular_arithmetic_worked_by_hand() -> None:
     # V = 3, pairs (a, b) = (1, 2), (1, 2), (2, 1). First b: 1/3. Second: the same a, so certain.
     # Third: w = 0, 1, 2 all agree and predict 2, 0, 1: 1/3.
@@ -110,6 +135,8 @@ def test_best_guess_in_modular_arithmetic_worked_by_hand() -> None:
     ("probe", "inputs", "labels"),
     [
         (Retrieval(length=8), [4, 0, 6, 2, 2, 7, 1, 0], [0, 0, 6, 6, 6, 6, 6, 6]),
+        (CopyMemory(blanks=4, remembered=5), [5, 1, 7, 0, 0, 9, 0, 0, 0], [5] * 9),
+        (SelectiveCopy(blanks=6, remembered=4), [0, 5, 0, 1, 9, 0, 0], [0, 5, 5, 5, 5, 5, 5]),
         (StringCopy(length=16), [3, 1, 4, 2, 0, 3, 1, 4], [3] * 8),
         (Stack(length=16), [3, 1, 0, 2, 4, 0, 0, 0], [3, 1, 3, 2, 4, 2, 3, 0]),
         (KeyValueRecall(pairs=3), [7, 40, 0, 33, 12, 40, 0], [0, 0, 0, 2, 2, 2, 2]),

@@ -9,8 +9,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memtrain.batch import IGNORE_INDEX, SequenceBatch
-from memtrain.data import KeyValueRecall, ModularArithmetic, Parity, Retrieval, Stack, StringCopy
+from memtrain.batch import IGNORE_INDEX
+from memtrain.data import (
+    CopyMemory,
+    KeyValueRecall,
+    ModularArithmetic,
+    Parity,
+    Retrieval,
+    SelectiveCopy,
+    Stack,
+    StringCopy,
+)
 from memtrain.data.blocks import SPLIT_NUMBERS, split_numbers_of
 
 PROBES = [
@@ -21,6 +30,8 @@ PROBES = [
     (KeyValueRecall, {"pairs": 3}),
     (ModularArithmetic, {"modulus": 6, "pairs": 8}),
     (Parity, {"length": 15}),
+    (CopyMemory, {"blanks": 4, "remembered": 5}),
+    (SelectiveCopy, {"blanks": 6, "remembered": 4}),
 ]
 every_probe = pytest.mark.parametrize(("probe", "options"), PROBES, ids=lambda value: getattr(value, "__name__", None))
 
@@ -46,6 +57,9 @@ def oracle(probe: Any, row: list[int]) -> list[int]:
             targets[-1] = dict(zip(row[0:-1:2], row[1:-1:2], strict=True))[row[-1]]
         case ModularArithmetic():
             targets[0::2] = row[1::2]
+        case CopyMemory() | SelectiveCopy():
+            go = row.index(probe.symbols + 1)
+            targets[go + 1 :] = [token for token in row[:go] if token]
         case Parity():
             targets = [sum(row[: t + 1]) % 2 for t in range(len(row))]
     return targets
@@ -114,8 +128,9 @@ def test_a_sample_is_a_function_of_its_index_alone(probe: Any, options: dict[str
     alone = [dataset[index] for index in reversed(indices)][::-1]
     assert together.index.tolist() == indices
     for position, sample in enumerate(alone):
-        for name in SequenceBatch._fields:
-            assert torch.equal(getattr(together, name)[position], getattr(sample, name))
+        assert torch.equal(together.inputs[position], sample.inputs)
+        assert torch.equal(together.targets[position], sample.targets)
+        assert torch.equal(together.mask[position], sample.mask)
 
 
 @given(rows=st.lists(st.lists(st.integers(0, 255), min_size=5, max_size=5), min_size=1, max_size=20))
@@ -141,6 +156,14 @@ def test_the_needle_stays_in_the_first_half_at_odd_lengths() -> None:
 def test_keys_are_distinct() -> None:
     inputs = KeyValueRecall(pairs=8).dataset("train").__getitems__(range(1000)).inputs
     assert all(len(set(row[0:-1:2])) == 8 for row in inputs.tolist())
+
+
+def test_the_symbols_of_selective_copy_stand_anywhere_among_the_blanks() -> None:
+    inputs = SelectiveCopy(blanks=6, remembered=4).dataset("train").__getitems__(range(20_000)).inputs
+    context = inputs[:, :10] > 0
+    assert (context.sum(1) == 4).all()
+    assert context.double().mean(0).tolist() == pytest.approx([0.4] * 10, abs=0.02)
+    assert torch.bincount(inputs[:, :10][context]).tolist()[1:] == pytest.approx([10_000] * 8, rel=0.05)
 
 
 def test_the_stack_never_exceeds_its_capacity() -> None:
@@ -193,6 +216,9 @@ def test_prompts_are_numbers_and_rendered_as_such() -> None:
         (StringCopy, {"length": 33}, "data.length is 33, but must be even, .*; choose 32 or 34."),
         (KeyValueRecall, {"pairs": 33}, "data.pairs is 33, but the keys of a sequence are distinct"),
         (ModularArithmetic, {"modulus": 1}, "data.modulus is 1, but must be at least 2"),
+        (CopyMemory, {"blanks": -1}, "data.blanks is -1, but must be at least 0; choose for example 99."),
+        (CopyMemory, {"remembered": 0}, "data.remembered is 0, but must be at least 1; choose for example 10."),
+        (SelectiveCopy, {"symbols": 1}, "data.symbols is 1, but must be at least 2; choose for example 8."),
         (Stack, {"capacity": 0}, "data.capacity is 0, but must be at least 1"),
         (
             Parity,

@@ -74,6 +74,13 @@ def test_methods_that_are_left_out_are_not_tuned() -> None:
     assert {run.method for run in list_runs(experiment)} == {"bptt"}
 
 
+def test_pairs_of_methods_that_are_left_out_are_not_declared() -> None:
+    family = "family=[[smt_dmt, bptt]]"
+    assert read_experiment(FILE, [family]).family == [["smt_dmt", "bptt"]]
+    assert read_experiment(FILE, [family], methods=["bptt"]).family == []
+    assert read_experiment(FILE).family is None
+
+
 def test_methods_and_seeds_can_be_picked() -> None:
     experiment = read_experiment(FILE, methods=["bptt"], seeds=[3, 4])
     assert [str(run) for run in list_runs(experiment)] == ["bptt 8 seed 3", "bptt 8 seed 4"]
@@ -110,6 +117,14 @@ def test_a_difficulty_to_tune_at_needs_an_experiment_with_difficulties() -> None
         ("stages.smt.share=0", "stages.smt.share is 0"),
         ("stages.smt.shares=1", "shares"),
         ("methods.bptt=[bpttt]", "methods.bptt names bpttt"),
+        ("family=[[smt_dmt, btpp]]", "family[0] is [smt_dmt, btpp], but methods has smt_dmt, bptt, and no btpp"),
+        ("family=[[smt_dmt]]", "family[0] is [smt_dmt], but must be two methods, for example [smt_dmt, bptt]"),
+        ("family=[[bptt, bptt]]", "family[0] is [bptt, bptt], but must be two methods"),
+        ("family=[[smt_dmt, bptt], [bptt, smt_dmt]]", "family[1] is [bptt, smt_dmt], a pair that family has twice"),
+        ("family=[smt_dmt, bptt]", "family"),
+        ("solved_at=95", "solved_at is 95, but must be an accuracy above 0 and at most 1; choose for example 0.95"),
+        ("solved_at=0", "solved_at is 0, but must be"),
+        ("solved_at=.nan", "solved_at is nan, but must be"),
         ("methods.tuning=[bptt]", "tuning"),
         (
             "stages.dmt.model.init_args.init_from=other.ckpt",

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from memtrain.export import FORMATS, ExportStep, example_inputs
 from memtrain.export.folder import ExportedModel
-from memtrain.networks import RNN, Interface, NetworkOptions
+from memtrain.export.step import ports
+from memtrain.networks import RNN, Categorical, Channel, Channels, Interface, NetworkOptions
 from memtrain.networks.cells import Cell
 from memtrain.networks.rotary import RealRotary, Rotary, rotate
 from tests.conftest import CELLS, UserCell
@@ -121,6 +122,25 @@ def onnx_model(rnn: RNN, folder: Path) -> ExportedModel:
     step, onnx = ExportStep(rnn), FORMATS["onnx"]
     onnx.write(step, example_inputs(INTERFACE.inputs, 2, torch.Generator()), folder)
     return ExportedModel(onnx.run(folder, {}, 1), step.initial_memory(1), INTERFACE)
+
+
+def test_what_is_known_ahead_is_a_third_input() -> None:
+    interface = Interface(Channels([Channel("load"), Channel("hour", role="known")]), Categorical(3))
+    rnn = RNN(NetworkOptions(width=8, memory_tokens=2), interface).eval().requires_grad_(False)
+    foresight = rnn.head.foresight
+    assert foresight is not None
+    for parameter in foresight.parameters():
+        parameter.normal_()  # at the start it adds nothing
+    inputs = {"inputs": torch.randn(2, 4), "ahead": torch.randn(2, interface.inputs.known_ahead)}
+    step = ExportStep(rnn)
+    program = step.program(inputs).module()
+    assert [port["name"] for port in ports(step, inputs)["inputs"]] == ["inputs", "ahead", "memory"]
+    memory = rnn.initial_memory(2).contiguous()
+    expected = rnn.stream(inputs["inputs"], memory, inputs["ahead"])
+    torch.testing.assert_close(program(**inputs, memory=memory), expected, rtol=0, atol=1e-5)
+    other = program(**inputs | {"ahead": -inputs["ahead"]}, memory=memory)
+    assert not torch.allclose(other[0], expected[0])
+    assert torch.equal(other[1], program(**inputs, memory=memory)[1])
 
 
 def test_a_cell_that_no_graph_can_hold_is_named_with_what_torch_says() -> None:

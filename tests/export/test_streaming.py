@@ -161,7 +161,7 @@ def test_a_signal_waits_for_the_end_of_what_must_not_be_cut() -> None:
 
 def test_a_long_stream_needs_no_more_memory_than_a_short_one(weights: Path) -> None:
     folder = open_export(weights)
-    rows = row_format(folder.interface.inputs, folder.datamodule(), 3)
+    rows = row_format(folder.interface.inputs, folder.interface.outputs, folder.datamodule(), 3)
     stream = Stream(folder.model(), rows, StreamState(), "token")
 
     def take(lines: int) -> int:
@@ -200,7 +200,7 @@ def test_a_reader_that_goes_away_ends_the_stream_quietly(weights: Path, tmp_path
 
 
 def test_text_is_read_by_characters_and_images_by_levels() -> None:
-    text = row_format(Tokens(256), TextDataModule(path="nowhere"), 2)
+    text = row_format(Tokens(256), Categorical(256), TextDataModule(path="nowhere"), 2)
     assert isinstance(text, Characters)
     inputs = list(text.read("ab\n"))
     assert [int(each["inputs"]) for each in inputs] == [97, 98, 10]
@@ -210,9 +210,19 @@ def test_text_is_read_by_characters_and_images_by_levels() -> None:
     assert text.write(inputs[0], odds)["top"][0] == [" ", 1.0]
     with pytest.raises(ValueError, match="not an ASCII character"):
         list(text.read("é"))
-    levels = row_format(Tokens(16), RasterDataModule(), 2)
+    levels = row_format(Tokens(16), Categorical(16), RasterDataModule(), 2)
     assert type(levels) is Numbers
     assert [int(each["inputs"]) for each in levels.read("15 0")] == [15, 0]
+
+
+def test_a_class_is_written_as_its_number() -> None:
+    labels = RasterDataModule(targets="label")
+    rows = row_format(Tokens(16), Categorical(10), labels, 20)
+    (inputs,) = rows.read("7")
+    odds = torch.full((1, 10), -50.0)
+    odds[0, 3] = 0.0
+    written = rows.write(inputs, odds)
+    assert (written["input"], written["top"][0], len(written["top"])) == (7, [3, 1.0], 10)
 
 
 # A kind of inputs that memtrain does not have, plugged in.
@@ -247,8 +257,8 @@ def test_another_kind_of_inputs_can_be_plugged_in(weights: Path, tmp_path: Path)
     data: SequenceDataModule = open_export(weights).datamodule()
     with pytest.raises(ValueError, match="no step with such inputs can be exported; register them"):
         example_inputs(Voltage(), 2, torch.Generator())
-    with pytest.raises(ValueError, match="nothing reads rows of these; register them"):
-        row_format(Voltage(), data, 1)
+    with pytest.raises(ValueError, match="nothing streams these; register them"):
+        row_format(Voltage(), Categorical(3), data, 1)
     example_inputs.register(Voltage, lambda _, batch, generator: {"inputs": torch.randn(batch, 1, generator=generator)})
     row_format.register(Voltage, lambda *_: Voltages())
     interface = Interface(Voltage(), Categorical(3))
@@ -256,7 +266,7 @@ def test_another_kind_of_inputs_can_be_plugged_in(weights: Path, tmp_path: Path)
     step = ExportStep(rnn)
     program = step.program(example_inputs(Voltage(), 2, torch.Generator())).module()
     model = ExportedModel(lambda inputs, memory: program(**inputs, memory=memory), step.initial_memory(1), interface)
-    stream = Stream(model, row_format(Voltage(), data, 1), StreamState(), "token")
+    stream = Stream(model, row_format(Voltage(), Categorical(3), data, 1), StreamState(), "token")
     written, place = stream.take(b"0.5\n")
     parameters, memory = rnn.stream(torch.tensor([[0.5]]))
     assert json.loads(written[0]) == {"timestep": 0, "volts": 0.5, "class": int(parameters.argmax())}

@@ -24,7 +24,7 @@ def test_loss_and_accuracy_by_hand() -> None:
     losses = head.loss(parameters, targets, mask)
     torch.testing.assert_close(losses, torch.tensor([[math.log(4 / 3), math.log(4), 0.0]]))
     metrics = head.metrics(parameters, targets, mask)
-    assert metrics.keys() == set(Categorical.metrics)
+    assert metrics.keys() == set(Categorical(2).metrics)
     assert metrics["accuracy"].tolist() == [[True, False, False]]
 
 

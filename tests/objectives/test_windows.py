@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from memtrain.objectives import Futures, bearing_timesteps, count_futures, futures
+from memtrain.batch import SequenceBatch
+from memtrain.objectives import Futures, bearing_timesteps, count_futures, futures, targets_per_timestep
 
 NONE = -100
 """How these tests write "no target here"."""
@@ -13,8 +14,8 @@ NONE = -100
 
 def cut(inputs: Tensor, written: Tensor, timesteps: list[int], length: int | None) -> tuple[Futures, Tensor]:
     """The futures of a batch whose targets are `NONE` where there is none, and their targets written likewise."""
-    mask = written != NONE
-    found = futures(inputs, written.masked_fill(~mask, 0), mask, torch.tensor(timesteps), length)
+    batch = SequenceBatch.of(inputs, written, torch.arange(len(inputs)))
+    found = futures(batch, torch.tensor(timesteps), length)
     return found, found.targets.masked_fill(~found.mask, NONE)
 
 
@@ -80,3 +81,27 @@ def test_futures_hold_each_target_of_the_window_exactly_once(data: st.DataObject
 def test_bearing_timesteps_are_those_where_any_sample_has_a_target() -> None:
     targets = torch.tensor([[NONE, 1, NONE, NONE], [NONE, NONE, NONE, 0]])
     assert bearing_timesteps(targets != NONE).tolist() == [1, 3]
+
+
+def test_the_futures_of_several_numbers_carry_what_is_known_ahead_of_each() -> None:
+    """Two target channels, of which y_3's second is missing; u_{t+1} stands beside y_t."""
+    inputs = torch.arange(4.0).view(1, 4, 1)
+    targets = torch.stack([torch.arange(4.0), 10 + torch.arange(4.0)], dim=-1).unsqueeze(0)
+    mask = torch.ones(1, 4, 2, dtype=torch.bool)
+    mask[0, 0] = mask[0, 3, 1] = False
+    ahead = 100 + torch.arange(4.0).view(1, 4, 1)
+    batch = SequenceBatch(inputs, targets, mask, torch.tensor([0]), ahead)
+
+    found = futures(batch, torch.tensor([0, 2]), None)
+    assert found.wanted is not None  # y_0 bears no target
+    assert found.wanted.tolist() == [[1, 2, 3], [0, 1, 2]]
+    assert found.targets[0, 0].tolist() == [[1, 11], [2, 12], [3, 13]]
+    assert found.mask[0, 0].tolist() == [[True, True], [True, True], [True, False]]
+    assert found.mask[0, 1].tolist() == [[True, True], [True, False], [False, False]]  # y_4 does not exist
+    assert found.ahead is not None
+    assert found.ahead[0, 0, :, 0].tolist() == [101, 102, 103]
+    assert found.ahead[0, 1, :2, 0].tolist() == [102, 103]
+    assert bearing_timesteps(mask).tolist() == [1, 2, 3]
+    counts = targets_per_timestep(mask)
+    assert counts.tolist() == [0, 2, 2, 1]
+    assert count_futures(counts, torch.tensor([0, 2]), None) == found.mask.sum()

@@ -15,7 +15,7 @@ def networks() -> tuple[Teacher, RNN]:
 
 
 def evaluation_of_tokens() -> Evaluation:
-    return Evaluation(("teacher", "one_step", "rollout"), ("accuracy",)).double()
+    return Evaluation(("teacher", "one_step", "rollout"), INTERFACE.outputs).double()
 
 
 def test_each_kind_predicts_from_the_memory_of_its_definition():

@@ -89,6 +89,41 @@ def test_detach_decides_whether_the_dynamics_loss_trains_the_teacher(batch, deta
     assert module.rnn.embedding.weight.grad is not None
 
 
+def test_relative_dynamics_are_errors_in_units_of_the_memories_variance(batch):
+    """Divided by the variance of the memories that are predicted, whose gradient is there too."""
+    module = smt(timesteps_per_sequence=None, relative_dynamics=True, dynamics_weight=1.0)
+    plain = smt(timesteps_per_sequence=None, dynamics_weight=1.0)
+    plain.load_state_dict(module.state_dict())
+    every = torch.arange(batch.inputs.shape[1])
+    memories = module.teacher.encode(batch.inputs, every)
+    variance = memories.flatten(0, 1).var(dim=0, correction=0).mean()
+    expected = plain.losses(Step.alone(batch)).terms["dynamics"] / variance
+    found = module.losses(Step.alone(batch)).terms["dynamics"]
+    torch.testing.assert_close(found, expected)
+    ours, theirs = (torch.autograd.grad(loss, module.teacher.encoder.registers)[0] for loss in (found, variance))
+    (numerator,) = torch.autograd.grad(
+        plain.losses(Step.alone(batch)).terms["dynamics"], plain.teacher.encoder.registers
+    )
+    torch.testing.assert_close(ours, numerator / variance - found.detach() / variance * theirs)
+
+
+def test_noise_on_the_cells_memories_leaves_targets_and_readings_alone(batch):
+    """f starts from disturbed memories, of the same size as before; the decoder reads clean ones."""
+    clean, noisy = smt(timesteps_per_sequence=None), smt(timesteps_per_sequence=None, memory_noise=0.3)
+    noisy.load_state_dict(clean.state_dict())
+    seen = []
+    step = noisy.rnn.step
+    noisy.rnn.step = lambda memory, embedding: (seen.append(memory), step(memory, embedding))[1]
+    before, after = clean.losses(Step.alone(batch)).terms, noisy.losses(Step.alone(batch)).terms
+    assert before["dynamics"] != after["dynamics"]
+    for name in ("decoding", "initial", "uniformity"):
+        torch.testing.assert_close(after[name], before[name])
+    clean_memories = clean.teacher.encode(batch.inputs, torch.arange(batch.inputs.shape[1] - 1))
+    disturbed = seen[0][:, 1:]
+    assert (disturbed - clean_memories).abs().mean() > 0.05
+    torch.testing.assert_close(disturbed.square().mean(-1), torch.ones_like(disturbed[..., 0]))
+
+
 def test_the_last_timestep_has_a_decoding_loss_but_no_next_memory(batch):
     module = smt(timestep_sampling="targets")
     module.timesteps_per_sequence = 1  # as an option it is refused, for nothing else would be trained

@@ -3,7 +3,6 @@
 import torch
 from lightning import Callback, LightningModule, Trainer
 
-from memtrain.batch import SequenceBatch
 from memtrain.callbacks.writer import tensorboard_writer
 from memtrain.data import SequenceDataModule
 from memtrain.training import StageModule
@@ -32,15 +31,16 @@ class MemoryGeometry(Callback):
         dataset = data.dataset("val")
         sequences = min(len(dataset), -(-self.points // data.sequence_length))
         batch = dataset.__getitems__(range(sequences))
+        shape = (sequences, data.sequence_length)
         colors = {
-            "sequence": torch.arange(sequences)[:, None].expand_as(batch.inputs),
-            "timestep": torch.arange(data.sequence_length).expand_as(batch.inputs),
+            "sequence": torch.arange(sequences)[:, None].expand(shape),
+            "timestep": torch.arange(data.sequence_length).expand(shape),
         }
         labels = data.memory_labels(batch)
         if labels is not None:
             colors["label"] = labels
         table = torch.stack(list(colors.values()), dim=-1).flatten(0, 1)[: self.points]
-        on_device = SequenceBatch(*(tensor.to(pl_module.device) for tensor in batch))
+        on_device = batch.map(lambda tensor: tensor.to(pl_module.device))
         trains = pl_module.training
         pl_module.eval()  # a cell may have dropout
         result = pl_module.predictions(on_device, everywhere=True)

@@ -1,16 +1,13 @@
-"""Sentences that warn of a comparison: helpers that have learned nothing, methods of unlike sizes."""
+"""Sentences that warn of a comparison: helpers that have learned nothing, unlike sizes, drifts of unlike memories."""
 
 import itertools
 from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
-from memtrain.compare.queries import diverged, experiments, readable, trained_at
+from memtrain.compare.queries import diverged, experiments, place, readable, stayed_at_chance, trained_at
 from memtrain.compare.results import Finished
-from memtrain.compare.verdict import place
 
-NOTHING_LEARNED = 0.05
-"""Part of the way from chance to perfect below which a helper counts as having stayed at chance."""
 UNLIKE_SIZES = 2.0
 """Factor in parameters above which a method needs another of its kind and of about the same size beside it."""
 
@@ -28,7 +25,7 @@ def idle_helpers(rows: pd.DataFrame) -> Iterator[str]:
             if wrong:
                 yield f"{subject} diverged (no finite loss); {remedy}"
             elif pd.notna(row.chance):
-                if row.accuracy < row.chance + NOTHING_LEARNED * (1 - row.chance):
+                if stayed_at_chance(row.accuracy, row.chance):
                     figures = f"{readable('accuracy', row.accuracy)}, chance {readable('accuracy', row.chance)}"
                     yield f"{subject} stayed at chance ({figures}); {remedy}"
             elif row.loss >= row.unigram_entropy:
@@ -61,3 +58,33 @@ def unlike_sizes(found: Sequence[Finished]) -> Iterator[str]:
         if pairs and all(larger > UNLIKE_SIZES * smaller for smaller, larger in pairs):
             named = " and ".join(f"{name} has {size:,}" for size, name in methods.items())
             yield f"{experiment}: {named} parameters; add a method of the same stages and of about the same size."
+
+
+def unlike_drifts(found: Sequence[Finished]) -> Iterator[str]:
+    """One sentence for each experiment with drifts of methods whose teachers, or own networks, were trained otherwise.
+
+    A drift is a distance in the space of one teacher's memories; distances in two such spaces do not compare. Teachers
+    are the same where the stages that have trained them are, but for the seed.
+
+    Args:
+        found: of `memtrain.compare.results.read_results`.
+    """
+    teachers: dict[tuple[str, str, float | None], str] = {}
+    drifting: dict[tuple[str, float | None], dict[str, tuple[str, int]]] = {}
+    for stage in sorted(found, key=lambda stage: stage.result.position):
+        result = stage.result
+        run = result.experiment, result.method, result.difficulty
+        if "teacher" in result.trained:
+            teachers[run] = result.recipe
+        if result.is_last and any(name.startswith("drift/") for e in result.evaluations for name in e.diagnostics):
+            space = teachers.get(run, result.recipe), result.parameters[result.reading]
+            drifting.setdefault((result.experiment, result.difficulty), {})[result.method] = space
+    unlike: dict[str, dict[str, None]] = {}
+    for (experiment, _), spaces in drifting.items():
+        if len(set(spaces.values())) > 1:
+            unlike.setdefault(experiment, {}).update(dict.fromkeys(spaces))
+    for experiment, methods in unlike.items():
+        yield (
+            f"{experiment}: the drifts of {', '.join(methods)} are distances to memories of different teachers or in "
+            "different networks, and do not compare across methods; accuracy and loss do."
+        )

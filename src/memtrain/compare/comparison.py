@@ -7,16 +7,18 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 
-from memtrain.compare.cautions import idle_helpers, unlike_sizes
+from memtrain.compare.cautions import idle_helpers, unlike_drifts, unlike_sizes
 from memtrain.compare.curves import as_csv, read_curves
+from memtrain.compare.declared import read_declared
 from memtrain.compare.equal import at_equal_tokens, of_finished
 from memtrain.compare.figure import draw
 from memtrain.compare.origins import differences, origins, unequal_conditions
 from memtrain.compare.queries import experiments, ranked, score_of, trained_at
 from memtrain.compare.results import read_results, read_unfinished
 from memtrain.compare.rows import to_rows
-from memtrain.compare.tables import equal_table, table
-from memtrain.compare.verdict import summarize, verdict
+from memtrain.compare.summary import summarize
+from memtrain.compare.tables import equal_table, seeds_table, table
+from memtrain.compare.verdict import verdict
 from memtrain.files import LAST_CHECKPOINT, write_figure, write_json, write_text
 from memtrain.provenance import provenance
 
@@ -33,7 +35,7 @@ def compare_directories(directories: Sequence[Path], output: Path | None = None)
 
     Raises:
         FileNotFoundError: where a folder has no results.
-        ValueError: where two folders hold the same run.
+        ValueError: where two folders hold the same run, or an experiment file or a `tuning.csv` is damaged.
     """
     output = output or directories[0]
     found = read_results(directories)  # once: runs may go on meanwhile
@@ -42,7 +44,7 @@ def compare_directories(directories: Sequence[Path], output: Path | None = None)
     written = rows.drop(columns="folder")
     curves = read_curves(found)
     equal = at_equal_tokens(of_finished(curves, rows))
-    said = verdict(rows, read_unfinished(directories, found))
+    said = verdict(rows, read_unfinished(directories, found), read_declared(directories, found))
     runs = origins(results)
     write_text(output / "comparison.csv", written.to_csv(index=False))
     write_text(output / "curves.csv", as_csv(curves))
@@ -61,12 +63,15 @@ def compare_directories(directories: Sequence[Path], output: Path | None = None)
     console = Console(soft_wrap=False, highlight=False)
     for name, own in experiments(rows):
         console.print(table(name, own))
+        if own["final"].any():
+            console.print(seeds_table(name, own[own["final"]]))
         if name in set(equal["experiment"]):
             console.print(equal_table(name, equal[equal["experiment"] == name], own))
     for sentence in (
         *unequal_conditions(results),
         *differences(runs),
         *unlike_sizes(found),
+        *unlike_drifts(found),
         *idle_helpers(rows),
         *said.splitlines(),
     ):
@@ -86,7 +91,7 @@ def next_commands(rows: pd.DataFrame, directory: Path) -> list[str]:
         best = final[final["method"] == ranked(final)[0]].sort_values("seed", kind="stable").iloc[0]
         checkpoint = best["folder"] / LAST_CHECKPOINT
         # where accuracy counts, most outputs are no tokens of a continuation, and many were never trained
-        if checkpoint.is_file() and score_of(own).name == "loss":
+        if checkpoint.is_file() and score_of(own).name == "loss" and pd.notna(best["bits"]):  # only classes have bits
             commands.append(["memtrain", "generate", "--checkpoint", str(checkpoint)])
     return [shlex.join(command) for command in commands]
 

@@ -9,12 +9,15 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
+from memtrain.compare.estimates import SEEDS_OF_AN_INTERVAL, interquartile_mean, interval
 from memtrain.compare.queries import difficulty_name, same, with_kinds
 from memtrain.style import GRAY, LineStyle, Look
 
 REFERENCES: dict[str, dict[str, LineStyle]] = {
     "accuracy": {"chance": ":", "shortcut_accuracy": "-.", "best_possible": "--"},
-    "loss": {"unigram_entropy": ":", "bigram_entropy": "--"},
+    "loss": {"unigram_entropy": ":", "bigram_entropy": "--", "memoryless_loss": ":", "best_possible_loss": "--"},
+    "crps": {"seasonal_naive_crps": ":"},
+    "mae": {"seasonal_naive_mae": ":"},
 }
 UNITS = {"loss": " (nats per target)"}
 """Of scores, in the labels of axes."""
@@ -54,9 +57,10 @@ def markers_of(rows: pd.DataFrame) -> dict[str, str]:
 
 
 def draw_results(axes: Axes, rows: pd.DataFrame, metric: str, looks: Mapping[str, Look]) -> None:
-    """Every seed as a point, the mean of a method as a bar, side by side at each pair of difficulties.
+    """Every seed as a point, a method's interquartile mean as a bar, side by side at each pair of difficulties.
 
-    A reading on the way is a hollow point in the method's place, right of the middle.
+    From three seeds on, a line at the right of the bar is the interval of that mean. A reading on the way is a hollow
+    point in the method's place, right of the middle.
 
     Args:
         axes: the panel.
@@ -74,11 +78,15 @@ def draw_results(axes: Axes, rows: pd.DataFrame, metric: str, looks: Mapping[str
             x = position + (offset - (len(looks) - 1) / 2) * width
             own = here[here["method"] == method]
             own = own[np.isfinite(own[metric])]  # a point that is nowhere, not clipped, would shift the layout
-            values = own.loc[own["kind"] == "", metric]
+            values = own.loc[own["kind"] == "", metric].to_numpy(dtype=float)
             if len(values):
-                axes.bar(x, values.mean(), width * BAR, color=look.color, alpha=0.25, hatch=look.hatch)
+                middle = interquartile_mean(values)
+                axes.bar(x, middle, width * BAR, color=look.color, alpha=0.25, hatch=look.hatch)
                 beside = x - width / 6 if own["kind"].any() else x
                 axes.plot([beside] * len(values), values, "o", color=look.color, markersize=4, clip_on=False)
+                ends = interval(values)
+                if ends is not None:
+                    axes.vlines(x + width / 3, *ends, color=look.color, linewidth=1)
             for kind, group in own[own["kind"] != ""].groupby("kind", sort=False):
                 hollow: dict[str, Any] = {"linestyle": "", "markerfacecolor": "none", "markersize": 4, "clip_on": False}
                 right = [x + width / 5] * len(group)
@@ -99,14 +107,16 @@ def draw_results(axes: Axes, rows: pd.DataFrame, metric: str, looks: Mapping[str
     axes.set_ylabel(f"{metric} on the test split{UNITS.get(metric, '')}")
     if metric == "accuracy":
         axes.set_ylim(0, 1.05)
-    axes.set_title("each point one seed, bars their mean", loc="left")
+    seeds = rows[rows["final"]].groupby(["method", *keys], dropna=False)["seed"].nunique()
+    lines = ";\nlines: its 95 % bootstrap interval" if seeds.max() >= SEEDS_OF_AN_INTERVAL else ""
+    axes.set_title(f"points: seeds; bars: their interquartile mean{lines}", loc="left")
 
 
 def reference_lines(rows: pd.DataFrame, metric: str) -> dict[float, tuple[str, LineStyle]]:
     """Heights of the lines to draw, with label and line style; equal ones share a label."""
     lines: dict[float, tuple[str, LineStyle]] = {}
     for name, style in REFERENCES.get(metric, {}).items():
-        if rows[name].notna().any():
+        if name in rows and rows[name].notna().any():
             height, label = float(rows[name].mean()), name.replace("_", " ")
             lines[height] = (f"{lines[height][0]},\n{label}", lines[height][1]) if height in lines else (label, style)
     return lines

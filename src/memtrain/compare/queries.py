@@ -1,9 +1,14 @@
 """Questions of tables, figures and verdicts about the rows."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from memtrain.results import Score
+
+NOTHING_LEARNED = 0.05
+"""Part of the way from chance to perfect below which a model counts as having stayed at chance."""
 
 
 def score_of(rows: pd.DataFrame) -> Score:
@@ -58,8 +63,28 @@ def same(difficulties: pd.Series, difficulty: float | None) -> pd.Series:
     return difficulties.isna() if pd.isna(difficulty) else difficulties == difficulty
 
 
+def stayed_at_chance(accuracy: Any, chance: float) -> Any:
+    """Whether an accuracy, or each of an array, is less than `NOTHING_LEARNED` of the way from chance to perfect."""
+    return accuracy < chance + NOTHING_LEARNED * (1 - chance)
+
+
+def place(experiment: str, name: str, difficulty: float | None, evaluated: float | None) -> str:
+    """Where methods meet, as the beginning of a sentence; `experiment` is empty where there is only one."""
+    start = f"{experiment}, " if experiment else ""
+    if pd.isna(difficulty):
+        return f"{experiment}: " if experiment else ""
+    if difficulty == evaluated:
+        return f"{start}{name} {difficulty:g}: "
+    return f"{start}{name} {evaluated:g}, trained at {difficulty:g}: "
+
+
 def readable(metric: str, value: float) -> str:
     """Accuracy in percent, loss in nats, another metric as it is."""
     if metric == "accuracy":
         return f"{100 * value:.1f} %"
     return f"{value:.3f} nats" if metric == "loss" else f"{value:.4g}"
+
+
+def bounds(metric: str, ends: tuple[float, float] | None) -> str:
+    """An interval without its unit, as "[96.0, 98.0]"; empty where there is none."""
+    return "" if ends is None else f"[{', '.join(readable(metric, end).split()[0] for end in ends)}]"

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from memtrain.compare.results import Finished, compared_readings
-from memtrain.results import Evaluation
+from memtrain.results import Evaluation, StageResult
 
 COLUMNS = [
     "experiment", "method", "reading", "stage", "difficulty_name", "difficulty", "evaluation_difficulty", "seed",
@@ -29,9 +29,10 @@ def to_rows(found: Sequence[Finished]) -> pd.DataFrame:
 
     Returns:
         One row per experiment, method, reading, stage, difficulty, seed and evaluation difficulty, with `COLUMNS`, a
-        column for each score that is not among them, and a column `folder` of the stage. The reading by which a method
-        is `compared` has a row for each of its stages; that of the last stage is `final`. Any other reading has one
-        row, of the last stage that has trained its model: SMT may go on after a stage on easier data.
+        column for each further metric of a reading and each further reference line, and a column `folder` of the
+        stage. The reading by which a method is `compared` has a row for each of its stages; that of the last stage is
+        `final`. Any other reading has one row, of the last stage that has trained its model: SMT may go on after a
+        stage on easier data.
 
     Raises:
         ValueError: where two folders hold the same run.
@@ -46,13 +47,20 @@ def to_rows(found: Sequence[Finished]) -> pd.DataFrame:
             for reading in evaluation.readings:
                 if reading == own or trained_last.get((*run_of(stage), reading)) == result.stage:
                     rows.append(row(stage, evaluation, reading, reading == own))
-    scores = dict.fromkeys(stage.result.score.name for stage in found)
-    columns = list(dict.fromkeys([*COLUMNS, *scores, "position", "folder"]))
+    numbers = dict.fromkeys(name for stage in found for name in numbers_of(stage.result))
+    columns = list(dict.fromkeys([*COLUMNS, *numbers, "position", "folder"]))
     table = pd.DataFrame(rows, columns=columns)
-    table = table.astype(dict.fromkeys((*METRICS, *scores, *REFERENCE_LINES), float))  # undefined ones are NaN
+    table = table.astype(dict.fromkeys((*METRICS, *numbers, *REFERENCE_LINES), float))  # undefined ones are NaN
     keys = ["experiment", "difficulty", "evaluation_difficulty", "method", "position", "reading", "seed"]
     refuse_duplicates(table, keys)
     return table.sort_values(keys, kind="stable").drop(columns="position").reset_index(drop=True)
+
+
+def numbers_of(result: StageResult) -> list[str]:
+    """Names of the score, the readings' metrics and the reference lines of a stage."""
+    read = [metrics for evaluation in result.evaluations for metrics in evaluation.readings.values()]
+    lines = [evaluation.reference_lines for evaluation in result.evaluations]
+    return [*dict.fromkeys([result.score.name, *(name for part in [*read, *lines] for name in part)])]
 
 
 def refuse_duplicates(table: pd.DataFrame, keys: list[str]) -> None:
@@ -100,10 +108,10 @@ def row(stage: Finished, evaluation: Evaluation, reading: str, compared: bool) -
         "difficulty": result.difficulty,
         "evaluation_difficulty": evaluation.difficulty,
         "seed": result.seed,
-        **{name: metrics.get(name) for name in (*METRICS, result.score.name)},
+        **metrics,
         "score": result.score.name,
         "higher_is_better": result.score.higher_is_better,
-        **{name: lines.get(name) for name in REFERENCE_LINES},
+        **lines,
         **{f"drift_{name}": diagnostics.get(f"drift/{name}") if compared else None for name in DRIFTS},
         "uniformity": diagnostics.get("memory/uniformity"),
         "effective_rank": diagnostics.get("memory/effective_rank"),

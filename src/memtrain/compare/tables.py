@@ -4,7 +4,8 @@ import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from memtrain.compare.queries import difficulty_name, diverged, ranked, readable, score_of, with_kinds
+from memtrain.compare.estimates import interquartile_mean, interval
+from memtrain.compare.queries import bounds, difficulty_name, diverged, ranked, readable, score_of, with_kinds
 
 
 def table(name: str, rows: pd.DataFrame) -> Table:
@@ -12,10 +13,11 @@ def table(name: str, rows: pd.DataFrame) -> Table:
     metric = score_of(rows).name
     rows = with_kinds(rows)
     rows = rows.assign(line=rows["method"].where(rows["final"], rows["method"] + ": " + rows["kind"]))
-    result = blank(name, [difficulty_name(rows), "method"], [metric, "range", "seeds", "seconds", "chain", "params"])
+    deep = "sequential_depth" in rows and rows["sequential_depth"].notna().any()
+    numbers = [metric, "range", "seeds", "seconds", "chain", *(["depth"] if deep else []), "params"]
+    result = blank(name, [difficulty_name(rows), "method"], numbers)
     for (difficulty, evaluated), place in rows.groupby(["difficulty", "evaluation_difficulty"], dropna=False):
-        where = "" if pd.isna(difficulty) else f"{difficulty:g}"
-        where += f" -> {evaluated:g}" if where and difficulty != evaluated else ""
+        where = place_of(difficulty, evaluated)
         for line in ranked(place, by="line"):
             group = place[place["line"] == line]
             result.add_row(
@@ -26,12 +28,50 @@ def table(name: str, rows: pd.DataFrame) -> Table:
                 str(group["seed"].nunique()),
                 f"{group['train_seconds'].mean():.0f}",
                 f"{group['gradient_steps'].max():.0f}",
+                *([count(group["sequential_depth"].mean())] if deep else []),
                 count(group["parameters"].mean()),
             )
             where = ""
         result.add_section()
     result.caption = "seconds: training, all stages; chain: longest gradient chain, in steps of the cell"
+    if deep:
+        result.caption += "; depth: operations of training that have to follow one another"
     return result
+
+
+def seeds_table(name: str, rows: pd.DataFrame) -> Table:
+    """Every seed of each method for reading, beside the interquartile mean and its interval where there are enough.
+
+    Args:
+        name: of the experiment.
+        rows: its final rows.
+    """
+    metric = score_of(rows).name
+    result = blank(f"{name}, each seed", [difficulty_name(rows), "method"], ["IQM", "95 % interval"])
+    result.add_column(f"{metric} of each seed")
+    for (difficulty, evaluated), place in rows.groupby(["difficulty", "evaluation_difficulty"], dropna=False):
+        where = place_of(difficulty, evaluated)
+        for method in ranked(place):
+            own = place[place["method"] == method].sort_values("seed")
+            values, known = own[metric].to_numpy(dtype=float), not diverged(own).any()
+            result.add_row(
+                where,
+                method,
+                readable(metric, interquartile_mean(values)) if known else "diverged",
+                bounds(metric, interval(values) if known else None),
+                ", ".join(readable(metric, value).split()[0] for value in values),
+            )
+            where = ""
+        result.add_section()
+    result.caption = "IQM: mean of the middle half of the seeds; interval: bootstrap over the seeds of the method"
+    return result
+
+
+def place_of(difficulty: float, evaluated: float) -> str:
+    """The difficulty of training, and the one of reading where it is another, as "128 -> 256"."""
+    if pd.isna(difficulty):
+        return ""
+    return f"{difficulty:g}" if difficulty == evaluated else f"{difficulty:g} -> {evaluated:g}"
 
 
 def count(parameters: float) -> str:

@@ -1,129 +1,147 @@
-"""What the rows say: a summary per method, and a verdict that does not claim more than the seeds show."""
+"""What the rows say of who is ahead: a verdict that does not claim more than the seeds show."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
+from memtrain.compare.declared import Declared
+from memtrain.compare.estimates import Values, interquartile_mean, interval, probability_of_improvement
+from memtrain.compare.family import PLACE, Comparison, Family, at, families
+from memtrain.compare.protocol import protocol
 from memtrain.compare.queries import (
+    bounds,
     difficulty_name,
     diverged,
     experiments,
+    place,
     ranked,
     readable,
     same,
     score_of,
-    trained_at,
 )
-
-SEEDS_NEEDED = 3
-
-
-def summarize(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    """Mean, minimum and maximum over seeds of each method, at the difficulty it was trained at.
-
-    Args:
-        rows: see `memtrain.compare.rows`.
-
-    Returns:
-        One entry for each experiment, method, reading, stage and difficulty. `diverged` counts the seeds whose loss or
-        score is no finite number.
-    """
-    entries = []
-    for experiment, own in experiments(trained_at(rows)):
-        metric = score_of(own).name
-        keys = ["method", "reading", "stage", "difficulty"]
-        for (method, reading, stage, difficulty), group in own.groupby(keys, sort=False, dropna=False):
-            entries.append(
-                {
-                    "experiment": experiment,
-                    "method": method,
-                    "reading": reading,
-                    "stage": stage,
-                    "difficulty": None if pd.isna(difficulty) else difficulty,
-                    "score": metric,
-                    "mean": float(group[metric].mean(skipna=False)),
-                    "minimum": float(group[metric].min(skipna=False)),
-                    "maximum": float(group[metric].max(skipna=False)),
-                    "seeds": int(group["seed"].nunique()),
-                    "diverged": int(diverged(group).sum()),
-                }
-            )
-    return entries
+from memtrain.compare.significance import LEVEL, MOST_SEEDS, SEEDS_NEEDED, SignificanceTest, SolveRate
 
 
-def verdict(rows: pd.DataFrame, unfinished: pd.DataFrame) -> str:
-    """Every method against all that are behind it, wherever they were evaluated: one sentence a line.
+def verdict(rows: pd.DataFrame, unfinished: pd.DataFrame, declared: Mapping[str, Declared]) -> str:
+    """Every two methods that are to be compared, wherever they were evaluated: one sentence a line.
+
+    "Ahead" is said with five seeds or more each and a two-sided p of at most 0.05, corrected by Holm over the family
+    that the experiment has declared; else "undecided". The families are all declared pairs at all difficulties where
+    they were trained, and the same where they were read elsewhere. A method with a seed that has diverged or not ended
+    is named, and is never judged: the seeds that are left may be the luckier ones.
 
     Args:
         rows: see `memtrain.compare.rows`.
         unfinished: runs that have begun and not ended, see there.
-
-    Returns:
-        "ahead" only with three seeds or more each and a difference above the spread, which is the sum of the two sample
-        standard deviations; else "undecided". A method with a seed that has diverged or not ended is named, and is
-        never judged: the seeds that are left may be the luckier ones.
+        declared: of `memtrain.compare.declared.read_declared`; an experiment that is not there has declared nothing.
     """
     several = rows["experiment"].nunique() > 1
-    sentences = []
+    sentences: list[str] = []
     for experiment, own in experiments(rows[rows["final"]]):
-        metric, name = score_of(own).name, difficulty_name(own)
-        for (difficulty, evaluated), group in own.groupby(["difficulty", "evaluation_difficulty"], dropna=False):
-            where = place(experiment if several else "", name, difficulty, evaluated)
-            wrong = group[diverged(group)]
-            values = {str(method): seeds[metric] for method, seeds in group.groupby("method", sort=False)}
-            begun = unfinished[(unfinished["experiment"] == experiment) & same(unfinished["difficulty"], difficulty)]
-            unjudged = {*wrong["method"], *begun["method"]}
-            finite = [method for method in ranked(group) if method not in unjudged]
-            judged = judge(metric, {method: values[method] for method in finite})
-            sentences += [where + sentence for sentence in judged]
-            for method, named in named_seeds(wrong):
-                sentences.append(f"{where}{method} diverged (seed {named}: no finite loss), and is not judged.")
-            for method, named in named_seeds(begun):
-                sentences.append(
-                    f"{where}{method} has begun and not ended (seed {named}: at work, killed or diverged, "
-                    "see log.txt), and is not judged."
-                )
+        said = declared.get(experiment, Declared())
+        begun = unfinished[unfinished["experiment"] == experiment]
+        judged = list(families(own, begun, said))
+        for (difficulty, evaluated), group in own.groupby(PLACE, dropna=False):
+            where = place(experiment if several else "", difficulty_name(own), difficulty, evaluated)
+            here = [(family, *one) for family in judged for one in of_place(family, difficulty, evaluated)]
+            sentences += [where + sentence for sentence in judgments(here, group)]
+            sentences += [where + sentence for sentence in unjudged(group, at(begun, difficulty))]
+        if own["method"].nunique() > 1:
+            sentences += [f"{experiment}: {sentence}" for sentence in protocol(judged, said, own)]
     return "\n".join(sentences) or "There is only one method, and nothing to compare it with."
+
+
+def of_place(family: Family, difficulty: float, evaluated: float) -> Iterator[tuple[Comparison, float]]:
+    """The comparisons of a family at one pair of difficulties, with their adjusted p."""
+    for one, p_value in family.results:
+        here = same(pd.Series([one.difficulty]), difficulty) & same(pd.Series([one.evaluated]), evaluated)
+        if here.all():
+            yield one, p_value
+
+
+def judgments(found: list[tuple[Family, Comparison, float]], rows: pd.DataFrame) -> Iterator[str]:
+    """One sentence for each judged comparison at one pair of difficulties, and one for those with too few seeds.
+
+    Args:
+        found: the comparisons, each with its family and its adjusted p.
+        rows: of the methods there.
+    """
+    metric, wrong = score_of(rows).name, set(rows.loc[diverged(rows), "method"])
+    values = {str(method): own[metric] for method, own in rows.groupby("method", sort=False)}
+    judged = {method for _, one, _ in found if one.p_value is not None for method in (one.better, one.worse)}
+    estimates = {method: estimate(metric, values[method]) for method in judged}
+    for family, one, p_value in found:
+        if one.p_value is not None:
+            yield judgment(family, one, p_value, estimates)
+    named = {method for _, one, _ in found for method in (one.better, one.worse)}
+    few = [m for m in ranked(rows) if m in named - wrong and len(values[m]) < SEEDS_NEEDED]
+    if few:
+        seeds = [f"{method} {', '.join(readable(metric, value) for value in values[method])}" for method in few]
+        counts = " or ".join(str(count) for count in sorted({len(values[method]) for method in few}))
+        plural = "" if counts == "1" else "s"
+        yield (
+            f"undecided: {counts} seed{plural}, at least {SEEDS_NEEDED} are needed ({metric} of each seed): "
+            f"{'; '.join(seeds)}."
+        )
+
+
+def judgment(family: Family, one: Comparison, p_value: float, estimates: Mapping[str, str]) -> str:
+    """Who is ahead, or that it is undecided, and what would decide it.
+
+    Args:
+        family: of the comparison.
+        one: the comparison.
+        p_value: adjusted for the family.
+        estimates: what each method reaches over its seeds.
+    """
+    better = f"{one.better} ({estimates[one.better]}, {seeds_of(one.test, one.ahead)})"
+    worse = f"{one.worse} ({estimates[one.worse]}, {seeds_of(one.test, one.behind)})"
+    holds = p_value <= LEVEL and one.is_consistent
+    relation = "is ahead of" if holds else "is undecided against"
+    figures = f"P(better) {probability_of_improvement(one.ahead, one.behind):.2f}, {shown(p_value)}"
+    sentence = f"{better} {relation} {worse}: {figures} ({one.test.name}, Holm over {len(family.comparisons)})"
+    return f"{sentence}." if holds else f"{sentence}; {remedy(family, one)}."
+
+
+def estimate(metric: str, values: pd.Series) -> str:
+    """The interquartile mean over seeds and its interval."""
+    numbers = values.to_numpy(dtype=float)
+    return f"IQM {readable(metric, interquartile_mean(numbers))} {bounds(metric, interval(numbers))}"
+
+
+def seeds_of(test: SignificanceTest, values: Values) -> str:
+    """How many seeds there are, and how many of them have solved the task where that counts."""
+    solved = f"solved by {test.solved(values)} of " if isinstance(test, SolveRate) else ""
+    return f"{solved}{len(values)} seeds"
+
+
+def shown(p_value: float) -> str:
+    """A p-value in two digits."""
+    return f"p = {p_value:.2g}" if p_value >= 0.0001 else "p < 0.0001"
+
+
+def remedy(family: Family, one: Comparison) -> str:
+    """How many seeds would decide a comparison."""
+    if one.test.advantage(one.ahead, one.behind) == 0:
+        return "neither is ahead on these seeds"
+    seeds = family.deciding_seeds(one)
+    if seeds is None:
+        return f"if the order stayed as seen, not even {MOST_SEEDS} seeds each would decide"
+    return f"if the order stayed as seen, {seeds} seeds each would decide"
+
+
+def unjudged(rows: pd.DataFrame, begun: pd.DataFrame) -> Iterator[str]:
+    """One sentence for each method with a seed that has diverged, or begun and not ended."""
+    for method, named in named_seeds(rows[diverged(rows)]):
+        yield f"{method} diverged (seed {named}: no finite loss), and is not judged."
+    for method, named in named_seeds(begun):
+        yield (
+            f"{method} has begun and not ended (seed {named}: at work, killed or diverged, see log.txt), and is not "
+            "judged."
+        )
 
 
 def named_seeds(runs: pd.DataFrame) -> Iterator[tuple[str, str]]:
     """Each method with its seeds, as "0, 2"."""
     for method, own in runs.groupby("method", sort=False):
         yield str(method), ", ".join(str(seed) for seed in own["seed"])
-
-
-def place(experiment: str, name: str, difficulty: float | None, evaluated: float | None) -> str:
-    """Where two methods meet, as the beginning of a sentence; `experiment` is empty where there is only one."""
-    start = f"{experiment}, " if experiment else ""
-    if pd.isna(difficulty):
-        return f"{experiment}: " if experiment else ""
-    if difficulty == evaluated:
-        return f"{start}{name} {difficulty:g}: "
-    return f"{start}{name} {evaluated:g}, trained at {difficulty:g}: "
-
-
-def judge(metric: str, values: dict[str, pd.Series]) -> Iterator[str]:
-    """One sentence for each method that others are behind, and one for those with too few seeds.
-
-    Args:
-        metric: name of the score.
-        values: each method's values over its seeds, the best method in front.
-    """
-    if len(values) < 2:
-        return
-    means = {method: readable(metric, own.mean()) for method, own in values.items()}
-    enough = [method for method, own in values.items() if len(own) >= SEEDS_NEEDED]
-    for position, better in enumerate(enough[:-1]):
-        ahead: list[str] = []
-        undecided: list[str] = []
-        for other in enough[position + 1 :]:
-            spread = values[better].std() + values[other].std()
-            decided = abs(values[better].mean() - values[other].mean()) > spread
-            (ahead if decided else undecided).append(f"{other} ({means[other]}; spread {readable(metric, spread)})")
-        sides = [f"ahead of {', '.join(ahead)}"] if ahead else []
-        sides += [f"undecided against {', '.join(undecided)}"] if undecided else []
-        yield f"{better} ({metric} {means[better]}) is {'; '.join(sides)}."
-    few = [f"{method} ({means[method]}; {len(own)})" for method, own in values.items() if method not in enough]
-    if few:
-        yield f"undecided with fewer than {SEEDS_NEEDED} seeds ({metric}; seeds): {', '.join(few)}."

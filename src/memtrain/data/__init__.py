@@ -1,23 +1,55 @@
-"""Data sets as LightningDataModules: synthetic probes, text, and images in raster order."""
+"""Data sets as LightningDataModules: synthetic probes, text, images in raster order, classified time series."""
 
 from memtrain.data.arrays import ArrayDataset
 from memtrain.data.base import SequenceDataModule, SequenceDataset
-from memtrain.data.probes import KeyValueRecall, ModularArithmetic, Parity, Retrieval, Stack, StringCopy
+from memtrain.data.classification import TimeSeriesClassification
+from memtrain.data.episodes import EpisodesDataModule
+from memtrain.data.numbers import NumberDataModule, NumberDataset, NumberRows
+from memtrain.data.probes import (
+    ActionHistory,
+    AddingProblem,
+    CopyMemory,
+    EventTiming,
+    ExogenousLag,
+    KeyValueRecall,
+    ModularArithmetic,
+    Parity,
+    Regimes,
+    Retrieval,
+    SelectiveCopy,
+    Stack,
+    StringCopy,
+)
 from memtrain.data.raster import RasterDataModule
 from memtrain.data.sampler import ENDLESS
 from memtrain.data.text import TextDataModule
+from memtrain.data.tokens import TokenDataModule, TokenDataset
 
 __all__ = [
     "ENDLESS",
+    "ActionHistory",
+    "AddingProblem",
     "ArrayDataset",
+    "CopyMemory",
+    "EpisodesDataModule",
+    "EventTiming",
+    "ExogenousLag",
     "KeyValueRecall",
     "ModularArithmetic",
+    "NumberDataModule",
+    "NumberDataset",
+    "NumberRows",
     "Parity",
     "RasterDataModule",
+    "Regimes",
     "Retrieval",
+    "SelectiveCopy",
     "SequenceDataModule",
     "SequenceDataset",
     "Stack",
     "StringCopy",
     "TextDataModule",
+    "TimeSeriesClassification",
+    "TokenDataModule",
+    "TokenDataset",
 ]

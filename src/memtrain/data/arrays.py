@@ -3,12 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from memtrain.data.base import SequenceDataset
 from memtrain.data.blocks import Rows, Split, passes
 from memtrain.data.sampler import ENDLESS
+from memtrain.data.tokens import TokenDataset
 
 
-class ArrayDataset(SequenceDataset):
+class ArrayDataset(TokenDataset):
     """Rows of two arrays; training goes through all of them in one random order after another.
 
     Args:

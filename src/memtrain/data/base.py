@@ -3,7 +3,7 @@
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -12,14 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from memtrain.batch import IGNORE_INDEX, SequenceBatch
-from memtrain.data.blocks import Rows, Split
-from memtrain.data.rows import check_rows
+from memtrain.batch import SequenceBatch
+from memtrain.data.blocks import Split
 from memtrain.data.sampler import ENDLESS, EvaluationSampler, TrainingSampler
 from memtrain.data.seen import require_same_files, seen_files
 from memtrain.limits import require_at_least
-from memtrain.networks.encoder import Tokens
-from memtrain.networks.heads import Categorical, Score
 from memtrain.networks.interface import Interface
 
 CHECKED_ROWS = 256
@@ -40,8 +37,8 @@ class SequenceDataset(Dataset[SequenceBatch], ABC):
         self.samples = samples
 
     @abstractmethod
-    def rows(self, indices: NDArray[np.int64]) -> Rows:
-        """Return inputs and targets, int64 `[B, T]`, of the samples at `indices` `[B]`.
+    def batch(self, indices: NDArray[np.int64]) -> SequenceBatch:
+        """Return the samples at `indices` `[B]`.
 
         A training split has `ENDLESS` samples; one of few rows takes them in one random order after another, as
         `memtrain.data.ArrayDataset` does with rows that are at hand.
@@ -52,20 +49,18 @@ class SequenceDataset(Dataset[SequenceBatch], ABC):
 
     def __getitems__(self, indices: Sequence[int]) -> SequenceBatch:
         positions = np.asarray(indices, dtype=np.int64)
-        if not len(positions) or positions.max() < self.samples:
-            inputs, targets = self.rows(positions)
-        else:  # only from EvaluationSampler, to give every rank equally many rows
-            past_end = positions >= self.samples
-            inputs, targets = self.rows(np.where(past_end, 0, positions))
-            targets = np.where(past_end[:, None], IGNORE_INDEX, targets)
-            positions = np.where(past_end, -1, positions)
-        return SequenceBatch.of(*(torch.from_numpy(np.ascontiguousarray(a)) for a in (inputs, targets, positions)))
+        past_end = positions >= self.samples  # only from EvaluationSampler, to give every rank equally many rows
+        if not past_end.any():
+            return self.batch(positions)
+        batch, filling = self.batch(np.where(past_end, 0, positions)), torch.from_numpy(past_end)
+        mask = batch.mask & ~filling.view(-1, *[1] * (batch.mask.dim() - 1))
+        return batch._replace(mask=mask, index=batch.index.masked_fill(filling, -1))
 
     def __getitem__(self, index: int) -> SequenceBatch:
         """Return one sample, without a batch axis."""
         if not 0 <= index < self.samples:
             raise IndexError(f"sample {index} was asked for, but the split has samples 0..{self.samples - 1}.")
-        return SequenceBatch(*(tensor[0] for tensor in self.__getitems__([index])))
+        return self.__getitems__([index]).map(lambda tensor: tensor[0])
 
 
 def as_batch(batch: SequenceBatch) -> SequenceBatch:
@@ -92,13 +87,8 @@ class SequenceDataModule(LightningDataModule, ABC):
         seed: moves the training stream only; evaluation sets are the same for every seed. Set by `seed_everything`.
     """
 
-    modality: ClassVar[Literal["symbols", "text", "image"]]
-    score: ClassVar[Score] = "loss"
-    """What methods are compared by: accuracy where every target can be known, loss where targets are random."""
     difficulty_name: ClassVar[str | None] = None
     """Name of the option that holds the difficulty; None where a data set has none."""
-    start_token: ClassVar[int | None] = None
-    """Token from which generation starts if there is no prompt; None where a prompt is needed."""
 
     def __init__(
         self,
@@ -109,8 +99,6 @@ class SequenceDataModule(LightningDataModule, ABC):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        if not hasattr(self, "modality"):
-            raise ValueError(f"{type(self).__name__} has no modality; set it in the class to symbols, text or image.")
         self.save_hyperparameters(logger=False)
         require_at_least("data.batch_size", batch_size, 1, example=32)
         require_at_least("data.evaluation_samples", evaluation_samples, 1, example=1024)
@@ -128,14 +116,9 @@ class SequenceDataModule(LightningDataModule, ABC):
 
     # What a data set must say about itself.
 
-    @property
     @abstractmethod
-    def vocabulary_size(self) -> int:
-        """Number of different tokens V; follows from the options alone."""
-
     def interface(self) -> Interface:
-        """What goes into a network and what comes out: tokens; follows from the options alone."""
-        return Interface(Tokens(self.vocabulary_size), Categorical(self.vocabulary_size, self.score))
+        """What goes into a network and what comes out; known before `prepare_data`."""
 
     @property
     @abstractmethod
@@ -151,17 +134,19 @@ class SequenceDataModule(LightningDataModule, ABC):
         """Return figures to hold results against, on the test split.
 
         Returns:
-            Some of `chance`, `shortcut_accuracy`, `best_possible` (accuracies in [0, 1]), `unigram_entropy`
-            and `bigram_entropy` (nats per target).
+            Some of `chance`, `shortcut_accuracy`, `best_possible` (accuracies in [0, 1]), `unigram_entropy`,
+            `bigram_entropy` (nats per target), and, for other scores, `best_possible_loss` and `memoryless_loss`
+            (nats per target), `seasonal_naive_crps` and `seasonal_naive_mae` (in the targets' units). All are columns
+            of the comparison; these are lines of its figure where the score is theirs.
         """
 
     @abstractmethod
-    def render(self, tokens: Tensor) -> list[str] | Tensor:
-        """Make tokens `[B, T]` readable: a list of B strings, or images uint8 `[B, H, W]`."""
+    def check(self, split: Split, dataset: SequenceDataset, indices: NDArray[np.int64]) -> None:
+        """Refuse a split whose first samples, those at `indices`, are not what every stage takes for granted.
 
-    @abstractmethod
-    def encode_prompt(self, prompt: str) -> Tensor:
-        """Turn a prompt into tokens, int64 `[T]` with T >= 1."""
+        Raises:
+            ValueError: naming the data set and what is wrong.
+        """
 
     def memory_labels(self, batch: SequenceBatch) -> Tensor | None:
         """Return what a perfect memory stores, as colors int64 `[B, T]`, 0 for nothing yet; or None."""
@@ -184,9 +169,7 @@ class SequenceDataModule(LightningDataModule, ABC):
                     "and on; make it a memtrain.data.ArrayDataset, or give it memtrain.data.ENDLESS samples and let "
                     "rows() draw from its own."
                 )
-            first = np.arange(min(CHECKED_ROWS, len(dataset)), dtype=np.int64)
-            place, shape = f"{type(self).__name__}, split {split}", (len(first), self.sequence_length)
-            check_rows(place, dataset.rows(first), shape, self.vocabulary_size)
+            self.check(split, dataset, np.arange(min(CHECKED_ROWS, len(dataset)), dtype=np.int64))
             self._datasets[split] = dataset
         return self._datasets[split]
 

@@ -7,7 +7,7 @@ index): not on the order of reading, the number of workers or ranks, or where a 
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +38,7 @@ class Blocks:
 
     def __init__(
         self,
-        draw: Callable[[np.random.Generator, int], tuple[NDArray[np.int64], ...]],
+        draw: Callable[[np.random.Generator, int], tuple[NDArray[Any], ...]],
         seed: int,
         split: Split,
         size: int = BLOCK_SIZE,
@@ -49,9 +49,9 @@ class Blocks:
         self.split = split
         self.size = size
         self.keep = keep
-        self._kept: OrderedDict[int, tuple[NDArray[np.int64], ...]] = OrderedDict()
+        self._kept: OrderedDict[int, tuple[NDArray[Any], ...]] = OrderedDict()
 
-    def block(self, number: int) -> tuple[NDArray[np.int64], ...]:
+    def block(self, number: int) -> tuple[NDArray[Any], ...]:
         """Return block `number`: the arrays of its `size` samples."""
         if number not in self._kept:
             generator = np.random.default_rng([self.seed, SPLIT_NUMBERS[self.split], number])
@@ -61,7 +61,7 @@ class Blocks:
         self._kept.move_to_end(number)
         return self._kept[number]
 
-    def take(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.int64], ...]:
+    def take(self, indices: NDArray[np.int64]) -> tuple[NDArray[Any], ...]:
         """Return the samples at `indices` `[B]`, one array `[B, ...]` for each array of a block."""
         numbers, offsets = np.divmod(indices, self.size)
         distinct, block_of_sample = np.unique(numbers, return_inverse=True)

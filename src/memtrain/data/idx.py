@@ -1,4 +1,4 @@
-"""MNIST's IDX format: unsigned bytes `[N, H, W]` after a header of sixteen bytes."""
+"""MNIST's IDX format: unsigned bytes `[N, H, W]`, or `[N]`, after a header of their kind and sizes."""
 
 import struct
 from pathlib import Path
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from memtrain.data.unpacked import open_unpacked, reading
 
 IDX_IMAGES = 0x00000803
+IDX_LABELS = 0x00000801
 IDX_KINDS = {
     0x08: "unsigned bytes",
     0x09: "signed bytes",
@@ -34,11 +35,7 @@ def read_idx(file: Path) -> NDArray[np.uint8]:
         ValueError: if the file is damaged, holds no images, or something else.
     """
     with reading(file, "IDX file of images", "fetch it again"):
-        with open_unpacked(file) as stream:
-            content = stream.read()
-        magic, *_ = struct.unpack_from(">I", content)
-        if magic != IDX_IMAGES:
-            raise ValueError(f"its first four bytes are {magic:#010x}, not {IDX_IMAGES:#010x}{_meaning(magic)}")
+        content = _content(file, IDX_IMAGES)
         images, height, width = struct.unpack_from(">III", content, 4)
         size = images * height * width
         if not size:
@@ -51,7 +48,36 @@ def read_idx(file: Path) -> NDArray[np.uint8]:
         return np.frombuffer(content, np.uint8, size, 16).reshape(images, height, width)
 
 
-def _meaning(magic: int) -> str:
+def read_idx_labels(file: Path) -> NDArray[np.uint8]:
+    """Read an IDX file of labels, packed by gzip or not.
+
+    Returns:
+        uint8 `[N]`.
+
+    Raises:
+        ValueError: if the file is damaged, or holds something else.
+    """
+    with reading(file, "IDX file of labels", "fetch it again"):
+        content = _content(file, IDX_LABELS)
+        (labels,) = struct.unpack_from(">I", content, 4)
+        if len(content) < 8 + labels:
+            raise ValueError(f"its header says {labels} labels, but only {len(content) - 8} bytes follow")
+        return np.frombuffer(content, np.uint8, labels, 8)
+
+
+def _content(file: Path, wanted: int) -> bytes:
+    with open_unpacked(file) as stream:
+        content = stream.read()
+    magic, *_ = struct.unpack_from(">I", content)
+    if magic != wanted:
+        raise ValueError(f"its first four bytes are {magic:#010x}, not {wanted:#010x}{_meaning(magic, wanted)}")
+    return content
+
+
+def _meaning(magic: int, wanted: int) -> str:
     if magic >> 8 not in IDX_KINDS:
         return ""
-    return f": it holds {IDX_KINDS[magic >> 8]} in {magic & 0xFF} dimensions, and what is read is unsigned bytes in 3"
+    return (
+        f": it holds {IDX_KINDS[magic >> 8]} in {magic & 0xFF} dimensions, and what is read is unsigned bytes in "
+        f"{wanted & 0xFF}"
+    )

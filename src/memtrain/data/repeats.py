@@ -15,9 +15,11 @@ PLACES = 64
 
 
 @rank_zero_only
-def warn_of_repeated_rows(training: NDArray[np.uint8], rows: NDArray[np.uint8], split: str, path: object) -> None:
-    """Warn of evaluation rows `[M, T]` that are training rows `[N, T]` too, with their number."""
-    _warn(int(np.isin(row_hashes(rows), row_hashes(training)).sum()), len(rows), "images", split, path)
+def warn_of_repeated_rows(
+    training: NDArray[np.uint8], rows: NDArray[np.uint8], split: str, path: object, what: str = "images"
+) -> None:
+    """Warn of evaluation rows `[M, T]` that are training rows `[N, T]` too, with their number; `what` names a row."""
+    _warn(int(np.isin(row_hashes(rows), row_hashes(training)).sum()), len(rows), what, split, path)
 
 
 @rank_zero_only

@@ -1,4 +1,4 @@
-"""Rows: what `SequenceDataset.rows` gives, and the check of the first of them."""
+"""Rows: what `TokenDataset.rows` gives, and the check of the first of them."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,7 +6,9 @@ from numpy.typing import NDArray
 from memtrain.batch import IGNORE_INDEX
 
 
-def check_rows(place: str, rows: tuple[NDArray[np.int64], ...], shape: tuple[int, int], vocabulary_size: int) -> None:
+def check_rows(
+    place: str, rows: tuple[NDArray[np.int64], ...], shape: tuple[int, int], vocabulary_size: int, classes: int
+) -> None:
     """Refuse a data set whose first rows are not what every stage takes for granted.
 
     Args:
@@ -14,6 +16,7 @@ def check_rows(place: str, rows: tuple[NDArray[np.int64], ...], shape: tuple[int
         rows: inputs and targets, int64 `[B, T]` each.
         shape: B and T.
         vocabulary_size: number of tokens, V.
+        classes: number of different targets.
 
     Raises:
         ValueError: naming the data set and what is wrong.
@@ -21,7 +24,7 @@ def check_rows(place: str, rows: tuple[NDArray[np.int64], ...], shape: tuple[int
     if len(rows) != 2:
         kind = place.partition(",")[0]
         raise ValueError(f"rows() of {kind} gives {len(rows)} arrays, but must give inputs, targets.")
-    for name, values in zip(("inputs", "targets"), rows, strict=True):
+    for name, values, size in zip(("inputs", "targets"), rows, (vocabulary_size, classes), strict=True):
         subject = f"The {name} of {place},"
         if not isinstance(values, np.ndarray) or values.dtype != np.int64:
             kind = getattr(values, "dtype", type(values).__name__)
@@ -31,8 +34,6 @@ def check_rows(place: str, rows: tuple[NDArray[np.int64], ...], shape: tuple[int
                 f"{subject} have shape {values.shape}, but {shape[0]} rows of sequence_length are {shape}."
             )
         real = values[values != IGNORE_INDEX] if name == "targets" else values
-        if real.size and not (real.min() >= 0 and real.max() < vocabulary_size):
+        if real.size and not (real.min() >= 0 and real.max() < size):
             missing = f", or {IGNORE_INDEX} for no target" if name == "targets" else ""
-            raise ValueError(
-                f"{subject} lie in {real.min()}..{real.max()}, but must be in 0..{vocabulary_size - 1}{missing}."
-            )
+            raise ValueError(f"{subject} lie in {real.min()}..{real.max()}, but must be in 0..{size - 1}{missing}.")

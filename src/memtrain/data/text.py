@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from memtrain.data.base import SequenceDataModule, SequenceDataset
 from memtrain.data.blocks import Split
 from memtrain.data.copies import without_copies
 from memtrain.data.entropy import conditional_entropy, entropy
@@ -18,11 +17,12 @@ from memtrain.data.sources import cache_identity, hub_splits, local_path, refuse
 from memtrain.data.text_files import Piece, cells, read_file, text_files
 from memtrain.data.text_tokens import END_OF_DOCUMENT, Tally, refuse_nothing, remarks
 from memtrain.data.token_file import TokenFile, cache_entry, prepare_once
+from memtrain.data.tokens import TokenDataModule, TokenDataset
 from memtrain.data.windows import WindowDataset
 from memtrain.limits import require_at_least, require_between
 
 
-class TextDataModule(SequenceDataModule):
+class TextDataModule(TokenDataModule):
     """Text, one token a character (ASCII), every character predicting the next.
 
     Documents are joined by token 0 and cut into windows. Other characters than ASCII are dropped and empty cells are
@@ -89,7 +89,7 @@ class TextDataModule(SequenceDataModule):
         key = self._cache_key
         prepare_once(cache_entry(self.cache_folder, key), key, self._write_tokens)
 
-    def build_dataset(self, split: Split) -> SequenceDataset:
+    def build_dataset(self, split: Split) -> TokenDataset:
         """Make one split; warn if what is evaluated occurs in training too."""
         stream = self.stream(split)
         dataset = WindowDataset(stream, "length", self.length, self.seed, split, self.evaluation_samples)

@@ -5,10 +5,10 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from memtrain.data.base import SequenceDataset
 from memtrain.data.blocks import Blocks, Rows, Split
 from memtrain.data.sampler import ENDLESS
 from memtrain.data.token_file import TokenFile
+from memtrain.data.tokens import TokenDataset
 
 
 def draw_starts(generator: np.random.Generator, count: int, *, places: int) -> tuple[NDArray[np.int64]]:
@@ -16,7 +16,7 @@ def draw_starts(generator: np.random.Generator, count: int, *, places: int) -> t
     return (generator.integers(0, places, count),)
 
 
-class WindowDataset(SequenceDataset):
+class WindowDataset(TokenDataset):
     """Windows of T + 1 tokens: inputs are the first T, targets the last T, so every step has a target.
 
     Training windows start anywhere, at random; evaluation windows do not overlap and are spread evenly.

@@ -52,6 +52,7 @@ def check(experiment: Experiment) -> None:
         wrong = next((seed for seed in seeds if not 0 <= seed <= LARGEST_SEED), None)
         if wrong is not None:
             raise ValueError(f"{option} has {wrong}, but a seed must be in 0..{LARGEST_SEED}; choose for example 0.")
+    check_comparison(experiment)
     check_overwritten(experiment)
     check_slurm(experiment.slurm)
     check_lists(experiment)
@@ -171,3 +172,23 @@ def check_slurm(slurm: Slurm) -> None:
     broken = next((line for line in lines if not PRINTABLE.fullmatch(line)), None)
     if broken is not None:
         raise ValueError(f"slurm has {broken!r}, which is no word for a line of sbatch; leave out spaces and quotes.")
+
+
+def check_comparison(experiment: Experiment) -> None:
+    """Refuse pairs that are none, or of unknown methods, and a threshold that is no accuracy."""
+    seen: set[frozenset[str]] = set()
+    for number, pair in enumerate(experiment.family or []):
+        place = f"family[{number}] is [{', '.join(pair)}]"
+        if len(pair) != 2 or pair[0] == pair[1]:
+            raise ValueError(f"{place}, but must be two methods, for example [smt_dmt, bptt].")
+        unknown = [name for name in pair if name not in experiment.methods]
+        if unknown:
+            raise ValueError(f"{place}, but methods has {', '.join(experiment.methods)}, and no {unknown[0]}.")
+        if frozenset(pair) in seen:
+            raise ValueError(f"{place}, a pair that family has twice; leave one out.")
+        seen.add(frozenset(pair))
+    solved_at = experiment.solved_at
+    if solved_at is not None and not 0 < solved_at <= 1:
+        raise ValueError(
+            f"solved_at is {solved_at:g}, but must be an accuracy above 0 and at most 1; choose for example 0.95."
+        )

@@ -50,26 +50,26 @@ def prepare_data(experiment: Experiment) -> None:
 
 
 def check_data(experiment: Experiment) -> None:
-    """Refuse data that cannot be built, or whose tokens differ between training and evaluation."""
+    """Refuse data that cannot be built, or whose inputs or targets differ between training and evaluation."""
     if experiment.evaluation.difficulties and experiment.difficulty is None:
         raise ValueError("evaluation.difficulties needs an entry difficulty that names the option they are values of.")
     for trained in experiment.difficulties:
-        sizes = {
-            difficulty: build_data(data_configuration(experiment, difficulty)).vocabulary_size
+        ends = {
+            difficulty: build_data(data_configuration(experiment, difficulty)).interface()
             for difficulty in evaluation_difficulties(experiment, trained)
         }
-        for difficulty, size in sizes.items():
-            if size != sizes[trained]:
+        for difficulty, interface in ends.items():
+            if interface != ends[trained]:
                 raise ValueError(
-                    f"evaluation.difficulties has {difficulty}, where the data have {size} tokens, but training at "
-                    f"{trained} has {sizes[trained]}; leave it out."
+                    f"evaluation.difficulties has {difficulty}, where the data have {interface}, but training at "
+                    f"{trained} has {ends[trained]}; leave it out."
                 )
         for name, stage in experiment.stages.items():
             if not stage.data:
                 continue
-            size = build_data(data_configuration(experiment, trained, stage.data)).vocabulary_size
-            if size != sizes[trained]:
+            interface = build_data(data_configuration(experiment, trained, stage.data)).interface()
+            if interface != ends[trained]:
                 raise ValueError(
-                    f"stages.{name}.data has {stage.data}, with {size} tokens, but the experiment's data have "
-                    f"{sizes[trained]}; change only what keeps their number."
+                    f"stages.{name}.data has {stage.data}, with {interface}, but the experiment's data have "
+                    f"{ends[trained]}; change only what keeps them."
                 )

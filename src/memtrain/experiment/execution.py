@@ -151,7 +151,9 @@ def show_result(plan: RunPlan, result: StageResult, directory: Path) -> None:
     # The same names for all methods, whatever model they train: TensorBoard takes its columns from one of them.
     reading = own.readings[result.reading]
     metrics = {
-        f"{own.split}/{name}": reading.get(name) for name in dict.fromkeys([result.score.name, "accuracy", "loss"])
+        f"{own.split}/{name}": reading.get(name)
+        for name in dict.fromkeys([result.score.name, "accuracy", "loss"])
+        if name != "accuracy" or name in reading  # numbers have none
     }
     metrics[f"{own.split}/drift/relative"] = own.diagnostics.get("drift/relative")
     metrics |= {f"cost/{name}": value for name, value in vars(result.costs).items()}

@@ -13,8 +13,6 @@ from memtrain.results import LOGGED
 from memtrain.training import StageModule
 
 SECONDS_BETWEEN_REPORTS = 0.5
-SHOWN = ("accuracy", "loss")
-"""Metrics of the reading that is compared that are worth a glance, the best first."""
 
 
 class ProgressFile:
@@ -61,8 +59,9 @@ class ReportProgress(Callback):
         if time.monotonic() - self.file.reported < SECONDS_BETWEEN_REPORTS:
             return
         assert isinstance(pl_module, StageModule)
-        reading = list(models_of(pl_module))[-1]
-        shown = [*(f"val/{LOGGED.get(reading, reading)}/{name}" for name in SHOWN), "train/loss"]
+        reading, model = [*models_of(pl_module)][-1], [*pl_module.models.values()][-1]
+        names = "accuracy", model.head.score, "loss"  # what is worth a glance, the best first
+        shown = [*(f"val/{LOGGED.get(reading, reading)}/{name}" for name in names), "train/loss"]
         known = [name for name in shown if name in trainer.callback_metrics]
         metric = f", {known[0]} {trainer.callback_metrics[known[0]]:.3f}" if known else ""
         fraction = self.share * trainer.global_step / self.steps

@@ -56,7 +56,8 @@ def read_experiment(
         unknown = [name for name in methods if name not in experiment.methods]
         if unknown:
             raise ValueError(f"--methods names {unknown[0]}, but {file} has {', '.join(experiment.methods)}.")
-        experiment = select(experiment, methods)
+        family = experiment.family and pairs_among(experiment.family, methods)
+        experiment = replace(select(experiment, methods), family=family)
     if seeds is not None:
         experiment = replace(experiment, seeds=list(seeds))
     check(experiment)
@@ -96,6 +97,11 @@ def select(experiment: Experiment, methods: Sequence[str]) -> Experiment:
         rates = {method: rates for method, rates in grid.learning_rates.items() if method not in left_out}
         grid = replace(grid, learning_rates=rates)
     return replace(experiment, methods={name: experiment.methods[name] for name in methods}, grid=grid)
+
+
+def pairs_among(family: Sequence[list[str]], methods: Sequence[str]) -> list[list[str]]:
+    """The pairs of a family that are of these methods."""
+    return [pair for pair in family if set(pair) <= set(methods)]
 
 
 def unshared(content: Any) -> Any:

@@ -136,6 +136,11 @@ class Experiment:
         methods: for each method the names of its stages; each stage starts from the checkpoint of the one before.
         budget: what each method may spend.
         evaluation: how checkpoints are read.
+        family: the pairs of methods that are compared at each difficulty, as [[smt_dmt, bptt]]; null: each two.
+            The more pairs, the more seeds a verdict needs, so declare those that the claim is about, before the runs:
+            a family that not all runs were started with does not count.
+        solved_at: accuracy in 0..1 from which on a run has solved its task, as 0.95, where runs solve it or stay at
+            chance: methods are then compared by how many seeds solve it; null: by the seeds' accuracies or losses.
         seeds: one run each.
         grid: learning rates to choose from; null: those of the stages.
         measurement: in place of everything from `data` to `grid`: `class_path` of a function and its `init_args`.
@@ -152,6 +157,8 @@ class Experiment:
     methods: dict[str, list[str]] = field(default_factory=dict)
     budget: Budget = field(default_factory=Budget)
     evaluation: Evaluation = field(default_factory=Evaluation)
+    family: list[list[str]] | None = None
+    solved_at: float | None = None
     seeds: list[int] = field(default_factory=lambda: [0])
     grid: Grid | None = None
     measurement: dict | None = None

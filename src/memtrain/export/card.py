@@ -109,7 +109,7 @@ def data(description: Mapping[str, Any]) -> str:
     if recorded is None:
         return "The checkpoint does not record them.\n"
     options = json.dumps(recorded["init_args"], indent=2, ensure_ascii=False)
-    return f"`{recorded['class_path']}` ({recorded['modality']}) with\n\n```json\n{options}\n```\n"
+    return f"`{recorded['class_path']}` with\n\n```json\n{options}\n```\n"
 
 
 def results(readings: Sequence[Reading]) -> str:

@@ -11,7 +11,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from memtrain.checkpoints import load_checkpoint
-from memtrain.data import SequenceDataModule
+from memtrain.data import SequenceDataModule, TokenDataModule
 from memtrain.export.card import model_card
 from memtrain.export.folder import DESCRIPTION, INITIAL_MEMORY, open_export, sha256
 from memtrain.export.formats import FORMATS, ExportFormat
@@ -92,7 +92,6 @@ def origin(checkpoint: Path, module: StageModule) -> dict[str, Any]:
         and {
             "class_path": recorded["memtrain"]["data_class_path"],
             "init_args": {key: value for key, value in options.items() if not added_by_lightning(key)},
-            "modality": data.modality,
             "vocabulary": vocabulary(data),
         },
         "module": recorded["memtrain"]["class_path"],
@@ -102,7 +101,9 @@ def origin(checkpoint: Path, module: StageModule) -> dict[str, Any]:
 
 
 def vocabulary(data: SequenceDataModule) -> list[str] | None:
-    """Each token as the data write it; None where they draw it."""
+    """Each token as the data write it; None where they draw it, and where there are none."""
+    if not isinstance(data, TokenDataModule):
+        return None
     shown = data.render(torch.arange(data.vocabulary_size).unsqueeze(1))
     return None if isinstance(shown, Tensor) else shown
 

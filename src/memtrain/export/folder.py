@@ -117,7 +117,11 @@ class ExportedModel:
 
     def prepared(self) -> Stream:
         """See `StreamingModel.prepared`."""
-        return lambda inputs, memory: self.step({"inputs": inputs}, memory)
+
+        def take_in(inputs: Tensor, memory: Tensor | None, ahead: Tensor | None = None) -> tuple[Tensor, Tensor]:
+            return self.step({"inputs": inputs} | ({} if ahead is None else {"ahead": ahead}), memory)
+
+        return take_in
 
 
 def sha256(file: Path) -> str:

@@ -169,7 +169,7 @@ for token in (0, 1, 0):
             raise ValueError(f"{folder / self.file} is damaged ({error}); export the checkpoint again.") from error
         load_weights(rnn, weights, folder / self.file)
         stream = rnn.prepared()
-        return lambda inputs, memory: stream(inputs["inputs"], memory)
+        return lambda inputs, memory: stream(inputs["inputs"], memory, inputs.get("ahead"))
 
 
 FORMATS: dict[str, ExportFormat] = {"onnx": OnnxFormat(), "torch": TorchFormat(), "safetensors": SafetensorsFormat()}

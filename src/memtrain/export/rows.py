@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from memtrain.data import SequenceDataModule
-from memtrain.networks import InputDescription, Tokens
+from memtrain.data import SequenceDataModule, TokenDataModule
+from memtrain.networks import Categorical, InputDescription, OutputDescription, Tokens
 
 Inputs = Mapping[str, Tensor]
 """Inputs of one timestep of one sequence, by the names of `example_inputs`, `[1, ...]` each."""
@@ -43,12 +43,12 @@ class Numbers(RowFormat):
     """Tokens as numbers, separated by spaces or commas: symbols, and levels of gray.
 
     Args:
-        vocabulary_size: number of tokens, V.
-        top: likeliest tokens that are written.
+        data: what the tokens are.
+        top: likeliest targets that are written, at most as many as there are.
     """
 
-    def __init__(self, vocabulary_size: int, top: int) -> None:
-        self.vocabulary_size, self.top = vocabulary_size, min(top, vocabulary_size)
+    def __init__(self, data: TokenDataModule, top: int) -> None:
+        self.data, self.vocabulary_size, self.top = data, data.vocabulary_size, top
 
     def read(self, line: str) -> Iterator[Inputs]:
         """See `RowFormat.read`."""
@@ -61,12 +61,13 @@ class Numbers(RowFormat):
             yield {"inputs": torch.tensor([int(word)])}
 
     def write(self, inputs: Inputs, parameters: Tensor) -> dict[str, Any]:
-        """See `RowFormat.write`; tokens are numbers."""
-        probabilities, tokens = parameters[0].double().softmax(-1).topk(self.top)
-        ranked = zip(tokens.tolist(), probabilities.tolist(), strict=True)
+        """See `RowFormat.write`; targets that are classes are written as numbers."""
+        probabilities, targets = parameters[0].double().softmax(-1).topk(self.top)
+        ranked = zip(targets.tolist(), probabilities.tolist(), strict=True)
+        name = self.shown if self.data.predicts_tokens else int
         return {
             "input": self.shown(int(inputs["inputs"])),
-            "top": [[self.shown(token), round(probability, 6)] for token, probability in ranked],
+            "top": [[name(target), round(probability, 6)] for target, probability in ranked],
         }
 
     def shown(self, token: int) -> int | str:
@@ -75,16 +76,7 @@ class Numbers(RowFormat):
 
 
 class Characters(Numbers):
-    """Tokens as characters, line breaks among them, in the data's own encoding.
-
-    Args:
-        data: has the encoding.
-        top: likeliest tokens that are written.
-    """
-
-    def __init__(self, data: SequenceDataModule, top: int) -> None:
-        super().__init__(data.vocabulary_size, top)
-        self.data = data
+    """Tokens as characters, line breaks among them, in the data's own encoding."""
 
     def read(self, line: str) -> Iterator[Inputs]:
         """See `RowFormat.read`."""
@@ -99,24 +91,36 @@ class Characters(Numbers):
 
 
 @singledispatch
-def row_format(description: InputDescription, data: SequenceDataModule, top: int) -> RowFormat:
-    """How rows of such inputs are read and their predictions written.
+def row_format(
+    description: InputDescription, outputs: OutputDescription, data: SequenceDataModule, top: int
+) -> RowFormat:
+    """How rows of such inputs are read and predictions written.
 
     A new kind of inputs registers its own: `row_format.register`.
 
     Args:
         description: what the inputs are.
+        outputs: what is predicted.
         data: what the network was trained on.
-        top: likeliest values that are written.
+        top: likeliest targets that are written.
 
     Raises:
-        ValueError: for inputs of a kind that nothing is registered for.
+        ValueError: for a kind that nothing is registered for.
     """
-    raise ValueError(
-        f"The inputs are {description}, and nothing reads rows of these; register them with memtrain.export.row_format."
-    )
+    raise unknown(description, outputs)
 
 
 @row_format.register
-def _(description: Tokens, data: SequenceDataModule, top: int) -> RowFormat:
-    return Characters(data, top) if data.modality == "text" else Numbers(description.vocabulary_size, top)
+def _(description: Tokens, outputs: OutputDescription, data: SequenceDataModule, top: int) -> RowFormat:
+    if not isinstance(outputs, Categorical) or not isinstance(data, TokenDataModule):
+        raise unknown(description, outputs)
+    kind = Characters if data.modality == "text" else Numbers
+    return kind(data, min(top, outputs.classes))
+
+
+def unknown(description: InputDescription, outputs: OutputDescription) -> ValueError:
+    """Of inputs or outputs that nothing is registered for."""
+    return ValueError(
+        f"The model has {description} in and {outputs} out, and nothing streams these; register them with "
+        "memtrain.export.row_format."
+    )

@@ -31,11 +31,11 @@ class ExportStep(nn.Module):
         self.rnn = copy.deepcopy(rnn).cpu().float().eval().requires_grad_(False)
         use_real_rotations(self.rnn)
 
-    def forward(self, inputs: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
-        """See `RNN.stream`: `x_t` `[B, ...]` and `m_{t-1}` `[B, K, D]` to parameters `[B, P]` and `m_t`."""
+    def forward(self, inputs: Tensor, memory: Tensor, ahead: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """See `RNN.stream`: `x_t`, `m_{t-1}` and, where the data know any, `u_{t+1}`, to parameters and `m_t`."""
         cell = self.rnn.cell
         memory = cell.update(memory, cell.project(self.rnn.embedding(inputs)))
-        return self.rnn.read(memory), memory
+        return self.rnn.read(memory, ahead), memory
 
     def initial_memory(self, batch: int) -> Tensor:
         """`m_init` for each sample, `[B, K, D]`."""

@@ -47,7 +47,8 @@ def stream_predictions(
     """
     require_at_least("--top", top, 1, example=TOP)
     folder = open_export(export)
-    model, rows = folder.model(threads), row_format(folder.interface.inputs, folder.datamodule(), top)
+    model, ends = folder.model(threads), folder.interface
+    rows = row_format(ends.inputs, ends.outputs, folder.datamodule(), top)
     digest, place = folder.description["file"]["sha256"], StreamState()
     if state is not None:
         require_folder("--state", state.parent)

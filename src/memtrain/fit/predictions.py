@@ -1,4 +1,4 @@
-"""`memtrain predict`: loss and accuracy of each sample as CSV."""
+"""`memtrain predict`: loss and scores of each sample as CSV."""
 
 from pathlib import Path
 from typing import Any
@@ -8,11 +8,9 @@ from torch import Tensor
 
 from memtrain.files import write_table
 
-COLUMNS = ("index", "loss", "accuracy", "targets")
-
 
 class PredictionTable(Callback):
-    """Writes `predictions.csv`: one row a test sample with its position, loss (nats per target), accuracy, targets.
+    """Writes `predictions.csv`: one row a test sample with its position, loss (nats per target), scores, targets.
 
     Args:
         directory: folder of the file; with several processes each writes a file of its own, with its rank in the name.
@@ -32,9 +30,10 @@ class PredictionTable(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: dict[str, Tensor], *_: Any
     ) -> None:
         """Keep the rows of a batch."""
-        rows = zip(*(outputs[column].tolist() for column in COLUMNS), strict=True)
+        columns = ["index", *(name for name in outputs if name != "index")]
+        rows = zip(*(outputs[column].tolist() for column in columns), strict=True)
         # A negative index marks rows that only fill up the last batch of a process.
-        self.rows += [dict(zip(COLUMNS, row, strict=True)) for row in rows if row[0] >= 0]
+        self.rows += [dict(zip(columns, row, strict=True)) for row in rows if row[0] >= 0]
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the file and say where it is."""

@@ -117,10 +117,10 @@ def lengthened(known: SequenceDataModule, factor: int, samples: int, batch_size:
         raise ValueError(f"runs names a run on {kind}, whose sequences have one length; leave it out.")
     options = {name: factor * trained, "evaluation_samples": samples, "evaluation_batch_size": batch_size, "workers": 0}
     data = type(known)(**{**known.hparams, **options})
-    if data.vocabulary_size != known.vocabulary_size:
+    if data.interface() != known.interface():
         raise ValueError(
-            f"runs names a run on {kind}, which has {known.vocabulary_size} tokens at {name} {trained}, but "
-            f"{data.vocabulary_size} at {data.difficulty}; leave it out."
+            f"runs names a run on {kind}, which has {known.interface()} at {name} {trained}, but {data.interface()} at "
+            f"{data.difficulty}; leave it out."
         )
     return data
 

@@ -34,7 +34,7 @@ def rnn_gradient_profile(rnn: RNN, batch: SequenceBatch) -> GradientProfile:
     Raises:
         ValueError: where no sample has a target at T-1.
     """
-    inputs, last = _with_last_target(batch)
+    inputs, last, ahead = _with_last_target(batch)
     # cuDNN would differentiate an RNN in training mode alone
     with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
         embeddings = rnn.embed(inputs).detach().requires_grad_()
@@ -42,7 +42,7 @@ def rnn_gradient_profile(rnn: RNN, batch: SequenceBatch) -> GradientProfile:
         for embedding in embeddings.unbind(1):
             memory = rnn.step(memory, embedding)
             memories.append(memory)
-        loss = _total(rnn.head, rnn.read(memory), last)
+        loss = _total(rnn.head, rnn.read(memory, ahead), last)
         gradient, *of_memories = torch.autograd.grad(loss, [embeddings, *memories])
     return GradientProfile(_norms(gradient.unsqueeze(2)), _norms(torch.stack(of_memories, dim=1)))
 
@@ -57,12 +57,12 @@ def teacher_gradient_profile(teacher: Teacher, batch: SequenceBatch) -> Gradient
     Raises:
         ValueError: where no sample has a target at T-1.
     """
-    inputs, last = _with_last_target(batch)
+    inputs, last, ahead = _with_last_target(batch)
     length = inputs.shape[1]
     with torch.enable_grad():
         embeddings = teacher.embedding(inputs).detach().requires_grad_()
         memory = teacher.encoder(embeddings, torch.tensor([length - 1], device=inputs.device))
-        loss = _total(teacher.head, teacher.read(memory[:, 0]), last)
+        loss = _total(teacher.head, teacher.read(memory[:, 0], ahead), last)
         (of_embeddings,) = torch.autograd.grad(loss, embeddings)
 
         memories = teacher.encode(inputs, torch.arange(length, device=inputs.device)).detach()
@@ -71,19 +71,21 @@ def teacher_gradient_profile(teacher: Teacher, batch: SequenceBatch) -> Gradient
             memory = memory.requires_grad_()
             future = teacher.embedding(inputs[:, t + 1 :])
             at_end = torch.tensor([length - 1 - t], device=inputs.device)
-            parameters = teacher.decoder(memory, future, at_end).squeeze(1)
+            known = None if ahead is None else ahead.unsqueeze(1)
+            parameters = teacher.decoder(memory, future, at_end, known).squeeze(1)
             of_memories += torch.autograd.grad(_total(teacher.head, parameters, last), memory)
     return GradientProfile(_norms(of_embeddings.unsqueeze(2)), _norms(torch.stack(of_memories, dim=1)))
 
 
-def _with_last_target(batch: SequenceBatch) -> tuple[Tensor, Tensor]:
-    """The inputs of the samples that have a last target, and these targets `[B']`."""
-    bearing = batch.mask[:, -1]
+def _with_last_target(batch: SequenceBatch) -> tuple[Tensor, Tensor, Tensor | None]:
+    """The inputs of the samples whose last targets are all there, these targets, and what is known ahead of them."""
+    bearing = batch.mask[:, -1].flatten(1).all(1) if batch.mask.dim() > 2 else batch.mask[:, -1]
     if not bearing.any():
         raise ValueError(
             "The batch has no target at the last timestep, where the gradient profile starts; give another."
         )
-    return batch.inputs[bearing], batch.targets[bearing, -1]
+    ahead = None if batch.ahead is None else batch.ahead[bearing, -1]
+    return batch.inputs[bearing], batch.targets[bearing, -1], ahead
 
 
 def _total(head: OutputHead, parameters: Tensor, targets: Tensor) -> Tensor:

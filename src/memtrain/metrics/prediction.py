@@ -1,50 +1,51 @@
 """Prediction: loss and scores of a model's outputs, weighted by valid targets."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from memtrain.networks.heads import Scored
+
 
 class Prediction(Metric):
     """Means per valid target; exact for uneven batches and over ranks.
 
-    `compute` returns a dictionary: `loss` in nats per valid target, `bits` = loss / ln 2, and the mean of each further
-    number of the head (for tokens: `accuracy`); all are NaN where no target was seen.
+    `compute` returns a dictionary: `loss` in nats per valid target, `bits` = loss / ln 2 where asked for, and the mean
+    of each further number of the head (for tokens: `accuracy`). All are NaN where no target was seen; otherwise numbers
+    of a group without targets are left out.
 
     Args:
-        names: of the head's further numbers.
+        names: of all numbers, `loss` first.
+        bits: whether the loss is also said in bits.
     """
 
     full_state_update = False
-    loss_sum: Tensor
-    valid: Tensor
 
-    def __init__(self, names: tuple[str, ...] = ("accuracy",)) -> None:
+    def __init__(self, names: Sequence[str] = ("loss", "accuracy"), bits: bool = True) -> None:
         super().__init__()
-        self.names = names
-        self.add_state("loss_sum", torch.tensor(0.0), dist_reduce_fx="sum")
-        for name in names:
+        self.names, self.bits = names, bits
+        for name in self.names:
             self.add_state(f"{name}_sum", torch.tensor(0.0), dist_reduce_fx="sum")
-        self.add_state("valid", torch.tensor(0), dist_reduce_fx="sum")
+            self.add_state(f"{name}_count", torch.tensor(0), dist_reduce_fx="sum")
 
-    def update(self, losses: Tensor, numbers: Mapping[str, Tensor], mask: Tensor) -> None:
+    def update(self, scores: Mapping[str, Scored]) -> None:
         """Take in a batch.
 
         Args:
-            losses: nats of each target, `[...]`, 0 where there is none.
-            numbers: the head's further numbers, `[...]` each, likewise.
-            mask: bool `[...]`, True where there is a target.
+            scores: by name, `loss` (nats) and the head's further numbers of each target.
         """
-        self.loss_sum += losses.detach().sum()
         for name in self.names:
-            setattr(self, f"{name}_sum", getattr(self, f"{name}_sum") + numbers[name].detach().sum())
-        self.valid += mask.sum()
+            values, mask = scores[name]
+            getattr(self, f"{name}_sum").add_(values.detach().sum())
+            getattr(self, f"{name}_count").add_(mask.sum())
 
     def compute(self) -> dict[str, Tensor]:
         """The numbers of the class's docstring."""
-        loss = self.loss_sum / self.valid
-        means = {name: getattr(self, f"{name}_sum") / self.valid for name in self.names}
-        return {"loss": loss, "bits": loss / math.log(2), **means}
+        counts: dict[str, Tensor] = {name: getattr(self, f"{name}_count") for name in self.names}
+        seen = [name for name, count in counts.items() if count > 0 or counts["loss"] == 0]
+        means = {name: getattr(self, f"{name}_sum") / counts[name] for name in seen}
+        bits = {"bits": means["loss"] / math.log(2)} if self.bits else {}
+        return {"loss": means["loss"], **bits, **means}

@@ -1,8 +1,22 @@
 """The networks: teacher (encoder, decoder), RNN (input encoder, cell, readout). They know nothing of Lightning."""
 
 from memtrain.networks.causal_transformer import CausalTransformer
+from memtrain.networks.channels import Channel, Channels
 from memtrain.networks.encoder import InputDescription, InputEncoder, Tokens
-from memtrain.networks.heads import Categorical, OutputDescription, OutputHead
+from memtrain.networks.heads import (
+    Bernoulli,
+    Categorical,
+    Gaussian,
+    Mixture,
+    NegativeBinomial,
+    NumberHead,
+    NumberOutputs,
+    OutputDescription,
+    OutputHead,
+    Quantiles,
+    Several,
+    StudentT,
+)
 from memtrain.networks.interface import Interface
 from memtrain.networks.linear_recurrence import LinearRecurrence
 from memtrain.networks.options import NetworkOptions
@@ -12,17 +26,28 @@ from memtrain.networks.teacher import Teacher
 
 __all__ = [
     "RNN",
+    "Bernoulli",
     "Categorical",
     "CausalTransformer",
+    "Channel",
+    "Channels",
+    "Gaussian",
     "InputDescription",
     "InputEncoder",
     "Interface",
     "LinearRecurrence",
+    "Mixture",
+    "NegativeBinomial",
     "NetworkOptions",
+    "NumberHead",
+    "NumberOutputs",
     "OutputDescription",
     "OutputHead",
+    "Quantiles",
     "SequenceModel",
+    "Several",
     "StreamingModel",
+    "StudentT",
     "Teacher",
     "Tokens",
 ]

@@ -36,16 +36,16 @@ class CausalTransformer(nn.Module):
             require_at_least(f"model.model.init_args.{name}", size, 1, example=4)
         self.embedding = interface.inputs.encoder(width)
         self.transformer = Transformer(width, layers, heads, head_dimension)
-        self.head = interface.outputs.head(width)
+        self.head = interface.head(width)
 
-    def outputs(self, inputs: Tensor, timesteps: Tensor) -> Tensor:
+    def outputs(self, inputs: Tensor, timesteps: Tensor, ahead: Tensor | None = None) -> Tensor:
         """See `SequenceModel.outputs`."""
         length, timesteps = inputs.shape[1], timesteps.to(inputs.device)
         positions = torch.arange(length, device=inputs.device)
         # The last block computes only what is asked for, but needs a mask then, which excludes the fastest kernels.
         few = len(timesteps) < length
         tokens = self.transformer(self.embedding(inputs), positions, causal=True, outputs=timesteps if few else None)
-        return self.head(tokens if few else tokens[:, timesteps])
+        return self.head(tokens if few else tokens[:, timesteps], ahead)
 
     def prepared(self) -> Stream:
         """See `StreamingModel.prepared`; a token costs as much as it attends to."""
@@ -57,7 +57,7 @@ class CausalTransformer(nn.Module):
         attended = 4 * length * block.attention.inner
         return len(self.transformer.blocks) * (product_flops(block) + attended) + product_flops(self.head)
 
-    def _take_in(self, token: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _take_in(self, token: Tensor, state: Tensor | None, ahead: Tensor | None = None) -> tuple[Tensor, Tensor]:
         position = 0 if state is None else state.shape[3]
         rotary = self.transformer.rotary(torch.tensor([position], device=token.device))
         x, after = self.embedding(token).unsqueeze(1), []
@@ -69,4 +69,4 @@ class CausalTransformer(nn.Module):
             keys, values = seen.unbind(1)
             x = block.update(x, q, keys, values)
             after.append(seen)
-        return self.head(self.transformer.norm(x)).squeeze(1), torch.stack(after, dim=1)
+        return self.head(self.transformer.norm(x).squeeze(1), ahead), torch.stack(after, dim=1)

@@ -19,6 +19,22 @@ class InputEncoder(nn.Module, ABC):
 class InputDescription(ABC):
     """What the inputs of a data set are."""
 
+    @property
+    def known_ahead(self) -> int:
+        """Numbers that are known of an input before it is observed, U."""
+        return 0
+
+    def unobserved(self, inputs: Tensor) -> Tensor:
+        """Inputs `[..., *step]` of which only what is known ahead is left.
+
+        Raises:
+            ValueError: for inputs that say nothing without being observed.
+        """
+        raise ValueError(
+            f"model.windows.observed is given, but the inputs are {self}, which say nothing unless they are observed; "
+            "leave it out."
+        )
+
     @abstractmethod
     def encoder(self, width: int) -> InputEncoder:
         """A new encoder of such inputs, with vectors of `width` features, D."""

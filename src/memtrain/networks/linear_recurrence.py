@@ -94,14 +94,14 @@ class LinearRecurrence(nn.Module):
         blocks = nn.ModuleList(RecurrentBlock(width, self.units, longest_memory) for _ in range(layers))
         self.blocks: Sequence[RecurrentBlock] = blocks  # type: ignore[assignment]  # torch does not say what a list holds
         self.norm = nn.RMSNorm(width, eps=EPSILON)
-        self.head = interface.outputs.head(width)
+        self.head = interface.head(width)
 
-    def outputs(self, inputs: Tensor, timesteps: Tensor) -> Tensor:
+    def outputs(self, inputs: Tensor, timesteps: Tensor, ahead: Tensor | None = None) -> Tensor:
         """See `SequenceModel.outputs`."""
         x = self.embedding(inputs)
         for block in self.blocks:
             x = block(x)
-        return self.head(self.norm(x[:, timesteps]))
+        return self.head(self.norm(x[:, timesteps]), ahead)
 
     def prepared(self) -> Stream:
         """See `StreamingModel.prepared`; every token costs the same."""
@@ -115,11 +115,11 @@ class LinearRecurrence(nn.Module):
         scan = scan_flops(self.units, 1, length, BACKEND)
         return sum(product_flops(block) + scan for block in self.blocks) + product_flops(self.head)
 
-    def _take_in(self, token: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _take_in(self, token: Tensor, state: Tensor | None, ahead: Tensor | None = None) -> tuple[Tensor, Tensor]:
         x, after = self.embedding(token), []
         if state is None:
             state = x.new_zeros(len(x), len(self.blocks), self.units)
         for block, before in zip(self.blocks, state.unbind(1), strict=True):
             x, kept = block.step(x, before)
             after.append(kept)
-        return self.head(self.norm(x)), torch.stack(after, dim=1)
+        return self.head(self.norm(x), ahead), torch.stack(after, dim=1)

@@ -1,7 +1,6 @@
 """The RNN: input encoder, cell and readout. It runs alone, from the first token on, without any teacher."""
 
 import warnings
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -9,13 +8,13 @@ from torch import Tensor, nn
 from memtrain.networks.cells.base import Cell, refuse_taken_names
 from memtrain.networks.cells.jacobian import Update
 from memtrain.networks.flops import input_flops, readout_flops, update_flops
-from memtrain.networks.heads import OutputDescription, OutputHead
+from memtrain.networks.heads import OutputHead
 from memtrain.networks.interface import Interface
 from memtrain.networks.memory import InitialMemory, MemorySpec
 from memtrain.networks.options import NetworkOptions
 from memtrain.networks.rollout import rollout
 from memtrain.networks.sequence_model import Stream
-from memtrain.networks.teacher import Decoder
+from memtrain.networks.teacher import Decoder, Readout, read
 
 SLACK = 0.1
 """How far from 1 the root mean square of a memory of kind rms may lie."""
@@ -26,26 +25,27 @@ class LinearReadout(nn.Module):
 
     Args:
         options: sizes of the networks.
-        outputs: what the targets are.
+        interface: what goes in and what comes out.
     """
 
-    def __init__(self, options: NetworkOptions, outputs: OutputDescription) -> None:
+    def __init__(self, options: NetworkOptions, interface: Interface) -> None:
         super().__init__()
-        self.head = outputs.head(options.memory_tokens * options.width)
+        self.head = interface.head(options.memory_tokens * options.width)
 
-    def forward(self, memory: Tensor) -> Tensor:
-        """`[..., K, D]` to `[..., 1, P]`, as `Decoder` without future tokens."""
-        return self.head(memory.flatten(-2)).unsqueeze(-2)
+    def forward(self, memory: Tensor, ahead: Tensor | None = None) -> Tensor:
+        """`[..., K, D]`, and `[..., 1, U]` if anything is known ahead, to `[..., 1, P]`: `Decoder` without a future."""
+        return self.head(memory.flatten(-2).unsqueeze(-2), ahead)
 
-    def prepared(self) -> Callable[[Tensor], Tensor]:
+    def prepared(self) -> Readout:
         """As `Decoder.prepared`."""
-        return self.forward
+        return lambda memory, ahead: read(self, memory, ahead)
 
 
 class RNN(nn.Module):
     """A recurrent network with a fixed-size memory (Kumar & Isola, arXiv 2606.06479).
 
-    `m_0 = f(m_init, x_0)`, `m_{t+1} = f(m_t, x_{t+1})`, `p(y_t | x_{<=t})` has the parameters `g(m_t)`.
+    `m_0 = f(m_init, x_0)`, `m_{t+1} = f(m_t, x_{t+1})`, `p(y_t | x_{<=t})` has the parameters `g(m_t)`, or
+    `g(m_t, u_{t+1})` where the data know something of the next step.
 
     Args:
         options: sizes and switches of the networks.
@@ -60,9 +60,7 @@ class RNN(nn.Module):
         self.cell = options.cell(options.width, options.memory_tokens, options.memory_normalization)
         try_out(self.cell)
         self.readout: Decoder | LinearReadout = (
-            Decoder(options, interface.outputs)
-            if options.readout == "decoder"
-            else LinearReadout(options, interface.outputs)
+            Decoder(options, interface) if options.readout == "decoder" else LinearReadout(options, interface)
         )
 
     @property
@@ -91,14 +89,14 @@ class RNN(nn.Module):
         after = self.cell.step(memory.flatten(0, -3), embedding.flatten(0, -2))
         return after.unflatten(0, memory.shape[:-2])
 
-    def read(self, memory: Tensor) -> Tensor:
-        """Parameters `g(m_t)` of `y_t`: `[..., K, D]` to `[..., P]`; for tokens logits, P = V."""
-        return self.readout(memory).squeeze(-2)
+    def read(self, memory: Tensor, ahead: Tensor | None = None) -> Tensor:
+        """Parameters `g(m_t, u_{t+1})` of `y_t`: `[..., K, D]`, and `[..., U]` if any, to `[..., P]`."""
+        return read(self.readout, memory, ahead)
 
-    def outputs(self, inputs: Tensor, timesteps: Tensor) -> Tensor:
+    def outputs(self, inputs: Tensor, timesteps: Tensor, ahead: Tensor | None = None) -> Tensor:
         """See `SequenceModel.outputs`: rolled out from `m_init`, without any teacher."""
         states = rollout(self.cell, self.initial_memory(len(inputs)), self.embed(inputs))
-        return self.read(states[:, timesteps])
+        return self.read(states[:, timesteps], ahead)
 
     def sequential_flops(self, length: int) -> int:
         """See `SequenceModel.sequential_flops`: all inputs at once, T updates, the readout."""
@@ -106,29 +104,32 @@ class RNN(nn.Module):
         return updates + readout_flops(self.readout, self.cell.memory_tokens)
 
     @torch.no_grad()
-    def stream(self, inputs: Tensor, memory: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def stream(
+        self, inputs: Tensor, memory: Tensor | None = None, ahead: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Take in one input, at constant cost.
 
         Args:
             inputs: `x_t`, `[B, ...]`; tokens: int64 `[B]`.
             memory: `m_{t-1}`, `[B, K, D]`; None before the first input.
+            ahead: `u_{t+1}`, `[B, U]`, where the data have any.
 
         Returns:
             Parameters of `y_t`, `[B, P]`, and the memory `m_t`, `[B, K, D]`.
         """
-        return self._take_in(self.cell.update, self.readout, inputs, memory)
+        return self._take_in(self.cell.update, self.read, inputs, memory, ahead)
 
     def prepared(self) -> Stream:
         """`stream` for many inputs with the same weights: the same, and faster."""
         update, readout = self.cell.prepared(), self.readout.prepared()
-        return lambda inputs, memory: self._take_in(update, readout, inputs, memory)
+        return lambda inputs, memory, ahead=None: self._take_in(update, readout, inputs, memory, ahead)
 
     def _take_in(
-        self, update: Update, readout: Callable[[Tensor], Tensor], inputs: Tensor, memory: Tensor | None
+        self, update: Update, readout: Readout, inputs: Tensor, memory: Tensor | None, ahead: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         memory = self.initial_memory(len(inputs)) if memory is None else memory
         memory = update(memory, self.cell.project(self.embedding(inputs)))
-        return readout(memory).squeeze(-2), memory
+        return readout(memory, ahead), memory
 
 
 @torch.no_grad()

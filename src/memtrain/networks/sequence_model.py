@@ -1,30 +1,43 @@
 """SequenceModel: what evaluation, generation and comparison ask of any model of sequences."""
 
-from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
 from memtrain.networks.heads import OutputHead
 
-Stream = Callable[[Tensor, Any], tuple[Tensor, Any]]
-"""An input `[B, ...]` and the state before it, None at the start, to parameters `[B, P]` and the state after it."""
+
+class Stream(Protocol):
+    """Takes in one input after the other."""
+
+    def __call__(self, inputs: Tensor, state: Any, ahead: Tensor | None = None, /) -> tuple[Tensor, Any]:
+        """Take in one input.
+
+        Args:
+            inputs: `x_t`, `[B, ...]`.
+            state: what is known of the inputs before; None at the start.
+            ahead: `u_{t+1}`, `[B, U]`, where the data have any.
+
+        Returns:
+            Parameters of `y_t`, `[B, P]`, and the state after the input.
+        """
 
 
 @runtime_checkable
 class SequenceModel(Protocol):
-    """A network that predicts `y_t` from `x_0 .. x_t`."""
+    """A network that predicts `y_t` from `x_0 .. x_t`, and from `u_{t+1}` where the data know any."""
 
     @property
     def head(self) -> OutputHead:
         """What its outputs mean, and how they are scored."""
 
-    def outputs(self, inputs: Tensor, timesteps: Tensor) -> Tensor:
-        """Parameters of `p(y_t | x_{<=t})`.
+    def outputs(self, inputs: Tensor, timesteps: Tensor, ahead: Tensor | None = None) -> Tensor:
+        """Parameters of `p(y_t | x_{<=t}, u_{t+1})`.
 
         Args:
             inputs: `[B, T, ...]`; tokens: int64 `[B, T]`.
             timesteps: the t wanted, int64 `[W]`.
+            ahead: `u_{t+1}` of these, `[B, W, U]`, where the data have any.
 
         Returns:
             `[B, W, P]`.

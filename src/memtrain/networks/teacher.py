@@ -7,13 +7,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from memtrain.networks.flops import forward_flops
-from memtrain.networks.heads import OutputDescription, OutputHead
+from memtrain.networks.heads import OutputHead
 from memtrain.networks.interface import Interface
 from memtrain.networks.memory import normalize_memory
 from memtrain.networks.options import NetworkOptions
 from memtrain.networks.prepared import PreparedTransformer
 from memtrain.networks.transformer import KeysValues, Outputs, Transformer
 
+Readout = Callable[[Tensor, Tensor | None], Tensor]
+"""A memory `[B, K, D]` and what is known ahead `[B, U]`, or None, to parameters `[B, P]`."""
 REGISTERS_PER_PASS = 64
 """Registers encoded in one pass: more make fewer calls, and larger attention masks."""
 
@@ -152,10 +154,10 @@ class Decoder(nn.Module):
 
     Args:
         options: sizes and switches of the networks.
-        outputs: what the targets are.
+        interface: what goes in and what comes out.
     """
 
-    def __init__(self, options: NetworkOptions, outputs: OutputDescription) -> None:
+    def __init__(self, options: NetworkOptions, interface: Interface) -> None:
         super().__init__()
         self.memory_tokens = options.memory_tokens
         self.full_memory_attention = options.memory_attention == "full"
@@ -166,15 +168,22 @@ class Decoder(nn.Module):
             options.head_dimension,
             options.rotary_dimensions,
         )
-        self.head = outputs.head(options.width)
+        self.head = interface.head(options.width)
 
-    def forward(self, memory: Tensor, future: Tensor | None = None, wanted: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        memory: Tensor,
+        future: Tensor | None = None,
+        wanted: Tensor | None = None,
+        ahead: Tensor | None = None,
+    ) -> Tensor:
         """The head's parameters of `y_t .. y_{t+F}` from `m_t` and `x_{t+1} .. x_{t+F}`; for tokens logits, P = V.
 
         Args:
             memory: `[..., K, D]`.
             future: embedded future inputs `[..., F, D]`, or None for `p(y_t | m_t)` alone.
             wanted: int64 `[..., W]`, broadcastable over the batches: which of the F + 1 targets; None: all.
+            ahead: what is known ahead of each target wanted, `[..., F + 1, U]` or `[..., W, U]`; None: nothing.
 
         Returns:
             Parameters `[..., F + 1, P]`, or `[..., W, P]`.
@@ -187,18 +196,23 @@ class Decoder(nn.Module):
         if self.full_memory_attention:
             mask = (positions <= positions[:, None]) | ((positions < k) & (positions[:, None] < k))
         outputs: Outputs = slice(k - 1, None) if wanted is None else wanted + (k - 1)
-        return self.head(self.transformer(tokens, positions, mask, causal=mask is None, outputs=outputs))
+        return self.head(self.transformer(tokens, positions, mask, causal=mask is None, outputs=outputs), ahead)
 
     def sequential_flops(self, future: int) -> int:
         """`L_dec q(K + F)` with F future inputs."""
         return forward_flops(self.transformer, self.memory_tokens + future)
 
-    def prepared(self) -> Callable[[Tensor], Tensor]:
-        """The readout g for many calls with the same weights, `[B, K, D]` to `[B, 1, P]`."""
+    def prepared(self) -> Readout:
+        """The readout g for many calls with the same weights."""
         positions = torch.arange(self.memory_tokens, device=next(self.head.parameters()).device)
         last, causal = slice(self.memory_tokens - 1, None), not self.full_memory_attention
         stack = PreparedTransformer(self.transformer, positions, outputs=last, causal=causal)
-        return lambda memory: self.head(stack(memory))
+        return lambda memory, ahead: self.head(stack(memory).squeeze(-2), ahead)
+
+
+def read(decoder: nn.Module, memory: Tensor, ahead: Tensor | None) -> Tensor:
+    """A readout of memories alone: `m_t` `[..., K, D]`, and `u_{t+1}` `[..., U]` if any, to parameters `[..., P]`."""
+    return decoder(memory, ahead=None if ahead is None else ahead.unsqueeze(-2)).squeeze(-2)
 
 
 class Teacher(nn.Module):
@@ -213,7 +227,7 @@ class Teacher(nn.Module):
         super().__init__()
         self.embedding = interface.inputs.encoder(options.width)
         self.encoder = Encoder(options)
-        self.decoder = Decoder(options, interface.outputs)
+        self.decoder = Decoder(options, interface)
 
     @property
     def head(self) -> OutputHead:
@@ -232,26 +246,29 @@ class Teacher(nn.Module):
         """
         return self.encoder(self.embedding(inputs), timesteps)
 
-    def decode(self, memory: Tensor, future: Tensor, wanted: Tensor | None = None) -> Tensor:
+    def decode(
+        self, memory: Tensor, future: Tensor, wanted: Tensor | None = None, ahead: Tensor | None = None
+    ) -> Tensor:
         """The head's parameters of the targets that follow each memory.
 
         Args:
             memory: `m_t`, `[B, N, K, D]`.
             future: the inputs `x_{t+1} .. x_{t+F}`, `[B, N, F, ...]`.
             wanted: int64 `[..., W]` in `0..F`, broadcastable over `[B, N]`: which targets; None: all F + 1.
+            ahead: what is known ahead of each target wanted, `[B, N, W, U]`; None: nothing.
 
         Returns:
             Parameters of `y_t .. y_{t+F}`, `[B, N, F + 1, P]`, or of the wanted ones, `[B, N, W, P]`.
         """
-        return self.decoder(memory, self.embedding(future), wanted)
+        return self.decoder(memory, self.embedding(future), wanted, ahead)
 
-    def read(self, memory: Tensor) -> Tensor:
-        """The head's parameters of `y_t` from `m_t` alone: `[..., K, D]` to `[..., P]`."""
-        return self.decoder(memory).squeeze(-2)
+    def read(self, memory: Tensor, ahead: Tensor | None = None) -> Tensor:
+        """The head's parameters of `y_t` from `m_t` `[..., K, D]`, and `u_{t+1}` `[..., U]` if any: `[..., P]`."""
+        return read(self.decoder, memory, ahead)
 
-    def outputs(self, inputs: Tensor, timesteps: Tensor) -> Tensor:
+    def outputs(self, inputs: Tensor, timesteps: Tensor, ahead: Tensor | None = None) -> Tensor:
         """See `SequenceModel.outputs`: the teacher with its decoder as the readout."""
-        return self.read(self.encode(inputs, timesteps))
+        return self.read(self.encode(inputs, timesteps), ahead)
 
     def sequential_flops(self, length: int) -> int:
         """See `SequenceModel.sequential_flops`: `L_enc q(S) + L_dec q(K)`."""

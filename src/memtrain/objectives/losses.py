@@ -34,6 +34,18 @@ def memory_error(prediction: Tensor, target: Tensor) -> Tensor:
     return (prediction - target).square().mean((-2, -1))
 
 
+def memory_variance(memories: Tensor) -> Tensor:
+    """The variance of memories over samples and timesteps, mean over their numbers.
+
+    Args:
+        memories: `[B, N, K, D]`.
+
+    Returns:
+        A scalar, at least 1e-4: what collapses anyway is not blown up.
+    """
+    return memories.flatten(0, 1).var(dim=0, correction=0).mean().clamp(min=1e-4)
+
+
 def uniformity(vectors: Tensor) -> Tensor:
     """`log mean exp(-2 ||u_a - u_b||^2)` over pairs a != b of unit vectors: 0 = collapsed, about -4 = spread.
 

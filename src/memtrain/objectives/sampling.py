@@ -41,7 +41,9 @@ def sample_timesteps(length: int, count: int, generator: torch.Generator, bearin
     return order[:count].sort().values
 
 
-def sample_starts(length: int, window: int, count: int, generator: torch.Generator) -> Tensor:
+def sample_starts(
+    length: int, window: int, count: int, generator: torch.Generator, bearing: Tensor | None = None
+) -> Tensor:
     """Draw where rollouts of `window` inputs begin: the memory index s means "from `m_s`", -1 means "from `m_init`".
 
     The first start is always -1, so that the initial memory is trained in every step; the others are drawn without
@@ -52,9 +54,16 @@ def sample_starts(length: int, window: int, count: int, generator: torch.Generat
         window: inputs of a rollout, W, at most T.
         count: starts wanted, at least 1.
         generator: of `step_generator`.
+        bearing: bool `[T]` on the CPU, timesteps that bear a target: half of the others (rounded up) are drawn from the
+            starts whose rollouts hold such a timestep, as far as there are enough. None: all are drawn uniformly.
 
     Returns:
         int64 `[<= count]`, ascending, on the CPU.
     """
-    drawn = torch.randperm(length - window, generator=generator)[: count - 1]
-    return torch.cat([torch.tensor([-1]), drawn.sort().values])
+    order = torch.randperm(length - window, generator=generator)
+    if bearing is not None:
+        before = torch.cat([torch.zeros(1, dtype=torch.int64), bearing.long().cumsum(0)])
+        holds = before[order + 1 + window] > before[order + 1]
+        half = order[holds][: count // 2]
+        order = torch.cat([half, order[~torch.isin(order, half)]])
+    return torch.cat([torch.tensor([-1]), order[: count - 1].sort().values])

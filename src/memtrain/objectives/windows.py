@@ -5,14 +5,27 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from memtrain.batch import SequenceBatch
+
 
 def bearing_timesteps(mask: Tensor) -> Tensor:
-    """The timesteps at which any sample of the batch has a target: bool `[B, T]` to int64 `[P]`.
+    """The timesteps at which any sample of the batch has a target: bool `[B, T]` or `[B, T, C]` to int64 `[P]`.
 
     At least one (then the first, which counts for nothing), so that every rank of a distributed run computes a loss.
     """
-    bearing = mask.any(0)
+    bearing = borne(mask).any(0)
     return bearing.nonzero().squeeze(1) if bool(bearing.any()) else bearing.new_zeros(1, dtype=torch.int64)
+
+
+def borne(mask: Tensor) -> Tensor:
+    """Where there is any target: bool `[B, T]` or `[B, T, C]` to bool `[B, T]`."""
+    return mask if mask.dim() == 2 else mask.any(-1)
+
+
+def targets_per_timestep(mask: Tensor) -> Tensor:
+    """How many targets the samples have at each timestep: bool `[B, T]` or `[B, T, C]` to int64 `[T]`."""
+    counts = mask.sum(0)
+    return counts if counts.dim() == 1 else counts.sum(-1)
 
 
 class Futures(NamedTuple):
@@ -20,42 +33,43 @@ class Futures(NamedTuple):
 
     Attributes:
         inputs: `x_{t+1}..`, `[B, N, F, ...]`; past the end any input, whose targets are masked.
-        targets: `[B, N, P]`; any target where `mask` is False.
-        mask: bool `[B, N, P]`, False past the end and where there is no target.
+        targets: `[B, N, P]` or `[B, N, P, C]`; any target where `mask` is False.
+        mask: bool, the same shape, False past the end and where there is no target.
         wanted: which of the F + 1 positions these are, int64 `[N, P]`; None for all of them (P = F + 1).
+        ahead: what is known ahead of each target, `[B, N, P, U]`; None where nothing is.
     """
 
     inputs: Tensor
     targets: Tensor
     mask: Tensor
     wanted: Tensor | None
+    ahead: Tensor | None = None
 
 
-def futures(inputs: Tensor, targets: Tensor, mask: Tensor, timesteps: Tensor, length: int | None) -> Futures:
+def futures(batch: SequenceBatch, timesteps: Tensor, length: int | None) -> Futures:
     """Cut the futures of some timesteps out of a batch.
 
     Positions that bear no target in the whole batch are left out, so that nothing is computed for them.
 
     Args:
-        inputs: `[B, T, ...]`.
-        targets: `[B, T]`.
-        mask: bool `[B, T]`, True where there is a target.
+        batch: `[B, T]`.
         timesteps: int64 `[N]`.
         length: targets of each future, Tf (`y_t .. y_{t+Tf-1}`); None: to the end of the sequence.
     """
-    total = inputs.shape[1]
+    inputs, mask, total = batch.inputs, batch.mask, batch.inputs.shape[1]
     longest = total - int(timesteps.min())
     count = longest if length is None else min(length, longest)
     at = timesteps[:, None] + torch.arange(count, device=inputs.device)  # [N, F + 1], absolute times of the targets
     future = inputs[:, at[:, 1:].clamp(max=total - 1)]
-    bearing = mask.any(0)
+    bearing = borne(mask).any(0)
     if bool(bearing[int(timesteps.min()) :].all()):
         wanted = None
     else:
         wanted = _first_columns(bearing[at.clamp(max=total - 1)] & (at < total))
         at = at.gather(1, wanted)
-    inside = at.clamp(max=total - 1)
-    return Futures(future, targets[:, inside], mask[:, inside] & (at < total), wanted)
+    found = batch.at(at.clamp(max=total - 1))
+    inside = (at < total).view(at.shape + (1,) * (mask.dim() - 2))
+    return Futures(future, found.values, found.mask & inside, wanted, found.ahead)
 
 
 def count_futures(counts: Tensor, timesteps: Tensor, length: int | None) -> Tensor:

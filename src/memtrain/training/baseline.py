@@ -62,7 +62,7 @@ class BaselineModule(StageModule):
         """The loss at the timesteps that bear targets; the way back costs twice the way forward."""
         model, batch = self.models["model"], step.batch
         bearing = bearing_timesteps(batch.mask)
-        targets, mask = batch.targets[:, bearing], batch.mask[:, bearing]
-        errors = model.head.loss(model.outputs(batch.inputs, bearing), targets, mask)
-        loss = step.masked_mean(errors, mask, step.targets.sum())
+        targets = batch.at(bearing)
+        errors = model.head.loss(model.outputs(batch.inputs, bearing, targets.ahead), targets.values, targets.mask)
+        loss = step.masked_mean(errors, targets.mask, step.targets.sum())
         return Outcome({"prediction": loss}, 3 * model.sequential_flops(step.length))

@@ -26,8 +26,8 @@ class EvaluatedModule(LightningModule, ABC):
     def __init__(self, interface: Interface) -> None:
         super().__init__()
         self.interface = interface
-        names = interface.outputs.metrics
-        self.evaluations = nn.ModuleDict({split: Evaluation(self.readings, names) for split in ("val", "test")})
+        outputs = interface.outputs
+        self.evaluations = nn.ModuleDict({split: Evaluation(self.readings, outputs) for split in ("val", "test")})
 
     @property
     @abstractmethod

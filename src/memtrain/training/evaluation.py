@@ -6,13 +6,14 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torchmetrics import CatMetric
+from torchmetrics import CatMetric, MetricCollection
 
-from memtrain.batch import SequenceBatch
+from memtrain.batch import SequenceBatch, Targets
 from memtrain.metrics.drift import Drift
 from memtrain.metrics.prediction import Prediction
 from memtrain.metrics.rank import effective_rank
-from memtrain.networks import RNN, OutputHead, SequenceModel, Teacher
+from memtrain.networks import RNN, OutputDescription, OutputHead, SequenceModel, Teacher
+from memtrain.networks.heads import Scored
 from memtrain.objectives import bearing_timesteps, uniformity
 from memtrain.trajectory import rollout
 
@@ -29,8 +30,7 @@ class Predictions:
     Attributes:
         parameters: of the head, by reading, `[B, W, P]` at the W timesteps that bear a target.
         head: says what they mean; that of any of the models.
-        targets: `[B, W]`.
-        mask: bool `[B, W]`, True where there is a target.
+        targets: at these timesteps.
         states: the RNN's own memories, rolled out from `m_init`, `[B, T, K, D]`; None without RNN.
         memories: the teacher's, `[B, T, K, D]`; None where they were not computed everywhere.
         one_step: the RNN's from the teacher's memories, likewise.
@@ -39,23 +39,31 @@ class Predictions:
 
     parameters: dict[str, Tensor]
     head: OutputHead
-    targets: Tensor
-    mask: Tensor
+    targets: Targets
     states: Tensor | None = None
     memories: Tensor | None = None
     one_step: Tensor | None = None
     everywhere: bool = False
 
     def per_sample(self, reading: str) -> dict[str, Tensor]:
-        """Means over each sample's valid targets, and their number, `[B]` each.
+        """Means over each sample's valid targets, and their number, `[B]` each; NaN where a mean is over none.
 
         Args:
             reading: whose predictions.
         """
-        count, parameters = self.mask.sum(1), self.parameters[reading]
-        numbers = {"loss": self.head.loss(parameters, self.targets, self.mask)}
-        numbers |= self.head.metrics(parameters, self.targets, self.mask)
-        return {name: values.sum(1) / count for name, values in numbers.items()} | {"targets": count}
+        means = {
+            name: scored.values.flatten(1).sum(1) / scored.mask.flatten(1).sum(1)
+            for name, scored in self.scores(reading).items()
+        }
+        return means | {"targets": self.targets.mask.flatten(1).sum(1)}
+
+    def scores(self, reading: str) -> dict[str, Scored]:
+        """Loss and further numbers of each target; see `OutputHead.scores`.
+
+        Args:
+            reading: whose predictions.
+        """
+        return self.head.scores(self.parameters[reading].detach(), self.targets)
 
 
 def predict(models: Mapping[str, SequenceModel], batch: SequenceBatch) -> Predictions:
@@ -66,9 +74,10 @@ def predict(models: Mapping[str, SequenceModel], batch: SequenceBatch) -> Predic
         batch: `[B, T]`.
     """
     bearing = bearing_timesteps(batch.mask)
-    parameters = {reading: model.outputs(batch.inputs, bearing) for reading, model in models.items()}
+    targets = batch.at(bearing)
+    parameters = {reading: model.outputs(batch.inputs, bearing, targets.ahead) for reading, model in models.items()}
     (head, *_) = (model.head for model in models.values())
-    return Predictions(parameters, head, batch.targets[:, bearing], batch.mask[:, bearing])
+    return Predictions(parameters, head, targets)
 
 
 def predict_with_memories(
@@ -85,31 +94,31 @@ def predict_with_memories(
     """
     inputs = batch.inputs
     bearing = bearing_timesteps(batch.mask)
+    targets = batch.at(bearing)
     parameters: dict[str, Tensor] = {}
     states = memories = one_step = None
     if rnn is not None:
         initial = rnn.initial_memory(len(inputs))
         embeddings = rnn.embed(inputs)
         states = rollout(rnn.cell, initial, embeddings)
-        parameters["rollout"] = rnn.read(states[:, bearing])
+        parameters["rollout"] = rnn.read(states[:, bearing], targets.ahead)
     if teacher is not None:
         every = torch.arange(inputs.shape[1], device=inputs.device)
         wanted = every if everywhere else torch.cat([bearing, bearing - 1]).clamp(min=0).unique()
         memories = teacher.encode(inputs, wanted)
-        parameters["teacher"] = teacher.read(memories[:, torch.searchsorted(wanted, bearing)])
+        parameters["teacher"] = teacher.read(memories[:, torch.searchsorted(wanted, bearing)], targets.ahead)
         if rnn is not None:
             after = every if everywhere else bearing
             before = torch.cat([initial.unsqueeze(1), memories], dim=1)
             # Entry 0 is m_init, the memory before x_0; entry i + 1 is the memory at wanted[i].
             index = torch.where(after > 0, torch.searchsorted(wanted, after - 1) + 1, 0)
             one_step = rnn.step(before[:, index], embeddings[:, after])
-            parameters["one_step"] = rnn.read(one_step[:, bearing] if everywhere else one_step)
+            parameters["one_step"] = rnn.read(one_step[:, bearing] if everywhere else one_step, targets.ahead)
     if not everywhere:
         memories = one_step = None
     model = rnn if rnn is not None else teacher
     assert model is not None
-    targets, mask = batch.targets[:, bearing], batch.mask[:, bearing]
-    return Predictions(parameters, model.head, targets, mask, states, memories, one_step, everywhere)
+    return Predictions(parameters, model.head, targets, states, memories, one_step, everywhere)
 
 
 class Evaluation(nn.Module):
@@ -119,18 +128,21 @@ class Evaluation(nn.Module):
     memories are known everywhere: the first of each evaluation (`EvaluatedModule.evaluate`), for they cost as many
     memories as there are timesteps.
 
-    Logged names: `{reading}/{loss|bits|...}` with the head's own numbers (for tokens `accuracy`), `one_step/error`,
+    Logged names: `{reading}/{loss|...}` with the description's `names` and `further` numbers, `one_step/error`,
     `drift/{mean|equilibrium|relative}`, `memory/{uniformity|effective_rank}` of the teacher's memories, or of the RNN's
     own where there is no teacher, and `rollout/{uniformity|effective_rank}` of the RNN's own.
 
     Args:
         readings: names of the predictions.
-        names: of the head's numbers beside the loss.
+        outputs: what is predicted, which says what is measured.
     """
 
-    def __init__(self, readings: Sequence[str], names: tuple[str, ...]) -> None:
+    def __init__(self, readings: Sequence[str], outputs: OutputDescription) -> None:
         super().__init__()
-        self.predictions = nn.ModuleDict({reading: Prediction(names) for reading in readings})
+        self.predictions = nn.ModuleDict(
+            {reading: Prediction(outputs.names, outputs.of_classes) for reading in readings}
+        )
+        self.further = nn.ModuleDict({reading: outputs.further() for reading in readings})
         self.drift, self.one_step = Drift(), Drift()
         self.kept = nn.ModuleDict({name: CatMetric(nan_strategy="disable") for name in ("memory", "rollout")})
 
@@ -138,16 +150,19 @@ class Evaluation(nn.Module):
         """The prediction metric of one reading."""
         return cast(Prediction, self.predictions[reading])
 
+    def of_split(self, reading: str) -> MetricCollection:
+        """What is read of a whole split of one reading's predictions, beside means."""
+        return cast(MetricCollection, self.further[reading])
+
     def memories(self, name: str) -> CatMetric:
         """The memories kept of teacher (`memory`) or rollout, of all ranks."""
         return cast(CatMetric, self.kept[name])
 
     def update(self, result: Predictions) -> None:
         """Take in a batch."""
-        targets, mask = result.targets, result.mask
         for reading, parameters in result.parameters.items():
-            losses = result.head.loss(parameters.detach(), targets, mask)
-            self.of(reading).update(losses, result.head.metrics(parameters.detach(), targets, mask), mask)
+            self.of(reading).update(result.scores(reading))
+            self.of_split(reading).update(parameters.detach(), result.targets.values, result.targets.mask)
         if result.memories is not None and result.states is not None and result.one_step is not None:
             self.drift.update(result.states, result.memories)
             self.one_step.update(result.one_step, result.memories)
@@ -163,7 +178,8 @@ class Evaluation(nn.Module):
         for reading in self.predictions:
             metric = self.of(reading)
             if metric.update_called:
-                values |= {f"{reading}/{name}": value for name, value in metric.compute().items()}
+                further = {name: value for name, value in self.of_split(reading).compute().items() if not value.isnan()}
+                values |= {f"{reading}/{name}": value for name, value in (metric.compute() | further).items()}
         if self.drift.update_called:
             drift = self.drift.compute()
             values |= {f"drift/{name}": drift[name] for name in ("mean", "equilibrium", "relative")}
@@ -179,5 +195,8 @@ class Evaluation(nn.Module):
 
     def reset(self) -> None:
         """Forget all batches."""
-        for metric in (*map(self.of, self.predictions), *map(self.memories, self.kept), self.drift, self.one_step):
+        metrics = (*map(self.of, self.predictions), *map(self.memories, self.kept), self.drift, self.one_step)
+        for metric in metrics:
             metric.reset()
+        for metrics_of_split in map(self.of_split, self.further):
+            metrics_of_split.reset()

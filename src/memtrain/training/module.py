@@ -95,7 +95,7 @@ class StageModule(EvaluatedModule):
             optimization.clip(optimizer, norms, self.clip)  # type: ignore[arg-type]
             optimizer.step()  # type: ignore[union-attr]
             schedule.step()  # type: ignore[union-attr]
-        tokens = batch.mask.numel() * self.trainer.world_size
+        tokens = batch.inputs.shape[:2].numel() * self.trainer.world_size
         self.counters.count(tokens, found.sequential_flops, found.gradient_chain)
         for name, value in found.values(norms).items():
             self.log(f"train/{name}", value, prog_bar=name == "loss", batch_size=len(batch.index))

@@ -7,6 +7,7 @@ from lightning.pytorch.strategies import ParallelStrategy, Strategy
 from torch import Tensor
 
 from memtrain.batch import SequenceBatch
+from memtrain.objectives import targets_per_timestep
 from memtrain.training.step import Outcome
 
 
@@ -17,7 +18,7 @@ def valid_targets(batch: SequenceBatch, strategy: Strategy) -> Tensor:
         batch: this rank's.
         strategy: the Trainer's; all ranks call this together.
     """
-    return strategy.reduce(batch.mask.sum(0), reduce_op="sum")
+    return strategy.reduce(targets_per_timestep(batch.mask), reduce_op="sum")
 
 
 def own_gradients(strategy: Strategy, wanted: bool) -> AbstractContextManager[None]:

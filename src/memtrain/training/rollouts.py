@@ -68,7 +68,7 @@ class RolloutModule(MemoryModule):
         """
         inputs, solver = step.batch.inputs, self.trajectory.at(step.number, step.total)
         window = self.windows.at(step.number, step.total, step.length)
-        starts = self.windows.draw(window, step.length, step.generator("starts")).to(inputs.device)
+        starts = self.windows.draw(window, step.targets > 0, step.generator("starts")).to(inputs.device)
         times = starts[:, None] + 1 + torch.arange(window, device=inputs.device)  # [S, W]
         labels = self.windows.labels(window).to(inputs.device)
         timesteps = times[:, labels].flatten()
@@ -82,12 +82,19 @@ class RolloutModule(MemoryModule):
         found = solver.solve(
             self.rnn.cell,
             memory.flatten(0, 1),
-            self.rnn.embed(inputs[:, times]).flatten(0, 1),
+            self.rnn.embed(self.seen(inputs[:, times])).flatten(0, 1),
             labels,
             None if guess is None else guess.flatten(0, 1),
         )
         states = found.states.unflatten(0, (len(inputs), len(starts))).flatten(1, 2)  # [B, S * L, K, D]
         return OnPolicy(states, timesteps, memories, found)
+
+    def seen(self, inputs: Tensor) -> Tensor:
+        """What the RNN sees of the inputs of its rollouts, `[B, S, W, ...]`."""
+        count = self.windows.observed
+        if count is None or count >= inputs.shape[2]:
+            return inputs
+        return torch.cat([inputs[:, :, :count], self.interface.inputs.unobserved(inputs[:, :, count:])], dim=2)
 
     def readout_loss(self, step: Step, rolled: OnPolicy, detach: bool) -> Tensor:
         """Loss of `g(m^_t)` against `y_t` at the labeled timesteps that bear targets.
@@ -97,11 +104,11 @@ class RolloutModule(MemoryModule):
             rolled: its on-policy memories.
             detach: keep the gradient from f.
         """
-        targets, mask = step.batch.targets[:, rolled.timesteps], step.batch.mask[:, rolled.timesteps]
-        bearing = bearing_timesteps(mask)
-        states, targets, mask = rolled.states[:, bearing], targets[:, bearing], mask[:, bearing]
-        errors = self.rnn.head.loss(self.rnn.read(states.detach() if detach else states), targets, mask)
-        return step.masked_mean(errors, mask, step.targets[rolled.timesteps].sum())
+        bearing = bearing_timesteps(step.batch.mask[:, rolled.timesteps])
+        states, targets = rolled.states[:, bearing], step.batch.at(rolled.timesteps[bearing])
+        parameters = self.rnn.read(states.detach() if detach else states, targets.ahead)
+        errors = self.rnn.head.loss(parameters, targets.values, targets.mask)
+        return step.masked_mean(errors, targets.mask, step.targets[rolled.timesteps].sum())
 
     def outcome(self, step: Step, terms: dict[str, Tensor], rolled: OnPolicy) -> Outcome:
         """The outcome of a step with these terms."""

@@ -5,9 +5,10 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
+from memtrain.limits import require_at_least
 from memtrain.metrics.flops import smt_flops
 from memtrain.networks import RNN
-from memtrain.objectives import memory_error
+from memtrain.objectives import memory_error, memory_variance
 from memtrain.training.step import Outcome, Step
 from memtrain.training.teacher import TeacherModule
 
@@ -22,6 +23,10 @@ class SMTModule(TeacherModule):
         dynamics_weight: weight of `L_dyn = MSE(f(m_t, x_{t+1}), m_{t+1})` and of `L_init = MSE(f(m_init, x_0), m_0)`.
         detach: which memories the dynamics losses do not train: none; target (`m_{t+1}`); both (`m_t` too). Joint
             training (none) makes the memory Markovian.
+        relative_dynamics: divide the dynamics losses by the memories' variance over samples and timesteps, gradient
+            through both: then a small loss cannot come from memories that shrink. Per micro-batch.
+        memory_noise: standard deviation of noise on the memories that f starts from in `L_dyn`, which are normalized
+            again; 0: none. f learns to return to the teacher's memories. Use with `relative_dynamics`.
         freeze_teacher: train f alone, on the teacher that `init_from` brings.
         kwargs: see TeacherModule and MemoryModule.
     """
@@ -32,11 +37,15 @@ class SMTModule(TeacherModule):
         self,
         dynamics_weight: float = 0.1,
         detach: Literal["none", "target", "both"] = "none",
+        relative_dynamics: bool = False,
+        memory_noise: float = 0.0,
         freeze_teacher: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        require_at_least("model.memory_noise", memory_noise, 0, example="0.3, or 0 for none")
         self.dynamics_weight, self.detach, self.freeze_teacher = dynamics_weight, detach, freeze_teacher
+        self.relative_dynamics, self.memory_noise = relative_dynamics, memory_noise
         self.rnn: RNN = RNN(self.network, self.interface)
         self.rnn.readout = self.teacher.decoder
         if freeze_teacher:
@@ -58,17 +67,17 @@ class SMTModule(TeacherModule):
             return memories[:, torch.searchsorted(wanted, these)]
 
         terms = {} if self.freeze_teacher else self.memory_losses(step, timesteps, at(timesteps))
-        terms |= self.dynamics_losses(step.batch.inputs, before, at(before), at(before + 1), memories[:, 0])
+        terms |= self.dynamics_losses(step, before, at(before), at(before + 1), memories[:, 0])
         flops = smt_flops(self.teacher, self.rnn, step.length, self.future_length, self.freeze_teacher)
         return Outcome(terms, flops, gradient_chain=1)
 
     def dynamics_losses(
-        self, inputs: Tensor, before: Tensor, memories: Tensor, after: Tensor, first: Tensor
+        self, step: Step, before: Tensor, memories: Tensor, after: Tensor, first: Tensor
     ) -> dict[str, Tensor]:
         """`L_dyn` and `L_init`, weighted, in one batched call of the cell.
 
         Args:
-            inputs: `[B, T, ...]`.
+            step: `[B, T]` inputs.
             before: int64 `[M]`, the timesteps t of the transitions.
             memories: `m_t`, `[B, M, K, D]`.
             after: `m_{t+1}`, `[B, M, K, D]`.
@@ -80,9 +89,13 @@ class SMTModule(TeacherModule):
         if self.detach == "both":
             memories = memories.detach()
         initial = self.rnn.initial_memory(len(memories)).unsqueeze(1)
-        arriving = inputs[:, torch.cat([before.new_zeros(1), before + 1])]
+        if self.memory_noise:
+            memories = self.rnn.cell.memory.normalize(memories + self.memory_noise * torch.randn_like(memories))
+        arriving = step.batch.inputs[:, torch.cat([before.new_zeros(1), before + 1])]
         predicted = self.rnn.step(torch.cat([initial, memories], dim=1), self.rnn.embed(arriving))
         errors = memory_error(predicted, targets)
+        if self.relative_dynamics:
+            errors = errors / memory_variance(targets)
         dynamics = errors[:, 1:].mean() if len(before) else errors.new_zeros(())
         return {
             "dynamics": self.dynamics_weight * dynamics,

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from memtrain.batch import SequenceBatch
-from memtrain.objectives import masked_mean, step_generator
+from memtrain.objectives import masked_mean, step_generator, targets_per_timestep
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Step:
     @classmethod
     def alone(cls, batch: SequenceBatch, **known: int) -> "Step":
         """A step whose only micro-batch is `batch`."""
-        return cls(batch, batch.mask.sum(0), **known)
+        return cls(batch, targets_per_timestep(batch.mask), **known)
 
     def part(self, batch: SequenceBatch) -> "Step":
         """The same step with one of its micro-batches."""

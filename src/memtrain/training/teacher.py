@@ -81,8 +81,8 @@ class TeacherModule(MemoryModule):
             timesteps: int64 `[N]`.
             memories: `m_t` at those, `[B, N, K, D]`.
         """
-        future = futures(step.batch.inputs, step.batch.targets, step.batch.mask, timesteps, self.future_length)
-        parameters = self.teacher.decode(memories, future.inputs, future.wanted)
+        future = futures(step.batch, timesteps, self.future_length)
+        parameters = self.teacher.decode(memories, future.inputs, future.wanted, future.ahead)
         errors = self.teacher.head.loss(parameters, future.targets, future.mask)
         count = count_futures(step.targets, timesteps, self.future_length)
         terms = {"decoding": self.decoding_weight * step.masked_mean(errors, future.mask, count)}

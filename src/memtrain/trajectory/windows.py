@@ -21,11 +21,17 @@ class Windows:
         length: inputs of a rollout, W; null: the whole sequence. A list makes it grow over the stage, each entry for
             an equal share of the steps, for example [16, 32, 64, 128].
         label_stride: the loss is taken at every s-th step of a rollout.
+        over_targets: half of the rollouts from the teacher's memories hold a timestep that bears a target, so that a
+            lone target is not missed in most steps; false: all start at random.
+        observed: inputs at the beginning of a rollout that are seen as they are; of later ones only what is known
+            ahead, as actions: a world model that goes on without the world. null: all are seen.
     """
 
     starts: int = 1
     length: int | list[int | None] | None = None
     label_stride: int = 1
+    over_targets: bool = False
+    observed: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse options that cannot be."""
@@ -38,6 +44,8 @@ class Windows:
             require_at_least("model.windows.length", length, 1)
         require_at_least("model.windows.starts", self.starts, 1)
         require_at_least("model.windows.label_stride", self.label_stride, 1)
+        if self.observed is not None:
+            require_at_least("model.windows.observed", self.observed, 0, example="4, or null for all")
         if self.label_stride > min(known, default=self.label_stride):
             raise ValueError(
                 f"model.windows.label_stride is {self.label_stride}, but the shortest model.windows.length is "
@@ -74,18 +82,21 @@ class Windows:
             )
         return window
 
-    def draw(self, window: int, length: int, generator: torch.Generator) -> Tensor:
+    def draw(self, window: int, bearing: Tensor, generator: torch.Generator) -> Tensor:
         """Where the rollouts of one optimizer step start: -1 means "from `m_init`", s means "from `m_s`".
 
         Args:
             window: W, of `at`.
-            length: T.
+            bearing: bool `[T]`, the timesteps that bear a target.
             generator: of `memtrain.objectives.step_generator`.
 
         Returns:
             int64 `[S]`, S at most `starts`, ascending, on the CPU.
         """
-        return sample_starts(length, window, self.starts, generator) if self.needs_teacher else torch.tensor([-1])
+        if not self.needs_teacher:
+            return torch.tensor([-1])
+        held = bearing.cpu() if self.over_targets else None
+        return sample_starts(len(bearing), window, self.starts, generator, held)
 
     def labels(self, window: int) -> Tensor:
         """The labeled steps of a rollout of W inputs: int64 `[L]` in `0..W-1`, on the CPU."""

@@ -10,13 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from memtrain.data.base import SequenceDataModule, SequenceDataset
 from memtrain.data.blocks import HASH_BUCKETS, Blocks, Rows, Split, draw_of_split
 from memtrain.data.sampler import ENDLESS
+from memtrain.data.tokens import TokenDataModule, TokenDataset
 from memtrain.networks.heads import Score
 
 
-class ProbeDataset(SequenceDataset):
+class ProbeDataset(TokenDataset):
     """One split of a probe.
 
     Args:
@@ -38,7 +38,7 @@ class ProbeDataset(SequenceDataset):
         return inputs, targets
 
 
-class ProbeDataModule(SequenceDataModule):
+class ProbeDataModule(TokenDataModule):
     """Base of the synthetic probes: endless training samples, fixed evaluation samples, no row in two splits.
 
     Args:
@@ -79,7 +79,7 @@ class ProbeDataModule(SequenceDataModule):
         """Return the best accuracy of any guess from the whole past."""
         return 1.0
 
-    def build_dataset(self, split: Split) -> SequenceDataset:
+    def build_dataset(self, split: Split) -> TokenDataset:
         """Make one split."""
         samples = ENDLESS if split == "train" else self.evaluation_samples
         return ProbeDataset(self.generator(), self.seed, split, samples)

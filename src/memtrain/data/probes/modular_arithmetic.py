@@ -116,7 +116,7 @@ class ModularArithmetic(ProbeDataModule):
 
     def best_possible(self) -> float:
         """Return the accuracy of the best guess from the whole past, on the test split."""
-        test = self.dataset("test")
+        test = self.build_dataset("test")
         return bayes_accuracy(test.rows(np.arange(len(test)))[0], self.modulus)
 
     def memory_labels(self, batch: SequenceBatch) -> Tensor:

@@ -1,0 +1,139 @@
+"""Logs of behavior: what was seen, what was done, what followed; from .npz and HDF5 files."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+Rows = NDArray[np.float64]
+ENDS = ("ends", "terminals", "timeouts", "terminations", "truncations")
+"""Arrays that say which steps are the last of their episode, as different recorders call them."""
+
+
+class Episodes(NamedTuple):
+    """N episodes of R steps altogether, one after the other.
+
+    Attributes:
+        observations: what was seen before each action, `[R, C]`.
+        actions: what was done then, `[R]` of categories or `[R, A]` of numbers.
+        rewards: what followed, `[R]`.
+        lengths: steps of each episode, int64 `[N]`.
+    """
+
+    observations: Rows
+    actions: NDArray[np.int64] | Rows
+    rewards: Rows
+    lengths: NDArray[np.int64]
+
+    @property
+    def starts(self) -> NDArray[np.int64]:
+        """The first row of each episode, int64 `[N]`."""
+        return np.cumsum(self.lengths) - self.lengths
+
+    def returns(self) -> Rows:
+        """The sum of each episode's rewards, `[N]`."""
+        return np.add.reduceat(self.rewards, self.starts)
+
+
+def read_episodes(path: Path) -> Episodes:
+    """Read a file of logs.
+
+    Args:
+        path: `.npz` or HDF5 with arrays `observations` `[R, C]`, `actions` `[R]` or `[R, A]`, one or more of `ends`,
+            `terminals`, `timeouts`, `terminations`, `truncations` (True at the last step of an episode) or `lengths`,
+            and, if there are any, `rewards`; or HDF5 as Minari writes it, a group `episode_0` and so on for each
+            episode, whose observations may have one row more than its actions.
+
+    Raises:
+        ValueError: naming what is missing or does not fit.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"data.path is {path}, but there is no such file; give an .npz or HDF5 file of logs.")
+    groups = read_npz(path) if path.suffix == ".npz" else read_hdf5(path)
+    found = [episodes_of(arrays, f"{path}{name and f', group {name}'}") for name, arrays in groups.items()]
+    widths = {(part.observations.shape[1], part.actions.shape[1:]) for part in found}
+    if len(widths) > 1:
+        raise ValueError(f"The episodes of {path} have observations and actions of different sizes, {sorted(widths)}.")
+    return Episodes(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+
+
+def read_npz(path: Path) -> dict[str, dict[str, NDArray[Any]]]:
+    """The arrays of a file, as one group without a name."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {"": {name: file[name] for name in file.files}}
+    except (ValueError, OSError, EOFError, BadZipFile) as error:
+        raise ValueError(f"{path} is no readable .npz file of numbers: {' '.join(str(error).split())}") from error
+
+
+def read_hdf5(path: Path) -> dict[str, dict[str, NDArray[Any]]]:
+    """The arrays of a file, or of each of its groups that hold an episode, in the order of their numbers."""
+    try:
+        import h5py
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(f"{path} is read with h5py; pip install 'memtrain[control]'.") from error
+    try:
+        with h5py.File(path, "r") as file:
+            groups = [name for name in file if name.startswith("episode_") and name[8:].isdecimal()]
+            if not groups:
+                return {"": arrays_of(file)}
+            return {name: arrays_of(file[name]) for name in sorted(groups, key=lambda name: int(name[8:]))}
+    except OSError as error:
+        raise ValueError(f"{path} is no readable HDF5 file; give an .npz or HDF5 file of logs.") from error
+
+
+def arrays_of(group: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+    """The data sets of an HDF5 group."""
+    return {name: np.asarray(group[name]) for name in group if hasattr(group[name], "shape")}
+
+
+def episodes_of(arrays: Mapping[str, NDArray[Any]], place: str) -> Episodes:
+    """Episodes from the arrays of a file or group.
+
+    Raises:
+        ValueError: naming what is missing or does not fit.
+    """
+    for name in ("observations", "actions"):
+        if name not in arrays:
+            raise ValueError(f"{place} has no array {name}, but {sorted(arrays)}; rename or record it.")
+    actions = arrays["actions"]
+    steps = len(actions)
+    observations = np.asarray(arrays["observations"], dtype=np.float64)
+    observations = observations.reshape(len(observations), -1)
+    if len(observations) not in (steps, steps + 1) or not steps:
+        raise ValueError(f"{place} has {len(observations)} observations for {steps} actions; give one for each.")
+    rewards = np.asarray(arrays.get("rewards", np.zeros(steps)), dtype=np.float64)
+    if rewards.shape != (steps,):
+        raise ValueError(
+            f"{place} has rewards of shape {rewards.shape}, but must have one for each of {steps} actions."
+        )
+    actions = actions.squeeze(1) if actions.ndim == 2 and actions.shape[1] == 1 else actions
+    if not np.issubdtype(actions.dtype, np.number) or actions.ndim > 2:
+        raise ValueError(
+            f"The actions of {place} are {actions.dtype} {actions.shape}, but must be numbers [R] or [R, A]."
+        )
+    lengths = lengths_of(arrays, steps, place)
+    return Episodes(observations[:steps], actions, rewards, lengths)
+
+
+def lengths_of(arrays: Mapping[str, NDArray[Any]], steps: int, place: str) -> NDArray[np.int64]:
+    """Steps of each episode; a file that does not say where episodes end is one episode.
+
+    Raises:
+        ValueError: where what is said does not fit the number of steps.
+    """
+    if "lengths" in arrays:
+        lengths = np.asarray(arrays["lengths"], dtype=np.int64)
+        if lengths.ndim != 1 or (lengths < 1).any() or lengths.sum() != steps:
+            raise ValueError(f"The lengths of {place} sum up to {lengths.sum()}, but there are {steps} actions.")
+        return lengths
+    ends = [np.asarray(arrays[name], dtype=bool) for name in ENDS if name in arrays]
+    if any(end.shape != (steps,) for end in ends):
+        raise ValueError(
+            f"{place} says of {[len(end) for end in ends]} steps whether they end an episode, not {steps}."
+        )
+    last = np.flatnonzero(np.any([*ends, np.arange(steps) == steps - 1], axis=0))
+    return np.diff(last, prepend=-1)
