@@ -284,7 +284,7 @@ def gru(name: str, reference: Reference | None, setting: Setting) -> Pair:
 def data_supply(name: str, reference: Reference | None, setting: Setting, probe: str) -> Pair:
     """Samples produced, against samples that the first stage of the probe's experiment trains on (workload I)."""
     experiment = read_experiment(EXPERIMENTS / probe / "grid.yaml", methods=["smt_dmt"], seeds=[0])
-    plan = plan_stages(experiment, Run("smt_dmt", experiment.difficulties[0], seed=0), rates={})[0]
+    plan = plan_stages(experiment, Run("smt_dmt", experiment.difficulties[0], seed=0), options={})[0]
     built = MemtrainCLI(plan.configuration, record=False)
     built.datamodule.setup("fit")
     batch = next(iter(built.datamodule.train_dataloader()))

@@ -7,11 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from memtrain.cli import main
 from memtrain.networks import Interface
+from memtrain.networks.cells import MLPCell
+from memtrain.networks.memory import MemoryNormalization
 from memtrain.training import BPTTModule
 
 CONF = Path(__file__).parent / "conf"
@@ -23,6 +27,26 @@ class BlindModule(BPTTModule):
 
     def __init__(self, learning_rate: float = 1e-3) -> None:
         super().__init__(interface=Interface.of_tokens(9), learning_rate=learning_rate)
+
+
+class Greedy(MLPCell):
+    """Asks torch or NumPy for more memory than any machine has, as a batch may that is too large."""
+
+    def __init__(
+        self,
+        width: int,
+        memory_tokens: int,
+        memory_normalization: MemoryNormalization,
+        of: str = "torch",
+        evaluation: bool = False,
+    ) -> None:
+        super().__init__(width, memory_tokens, memory_normalization)
+        self.of, self.evaluation = of, evaluation
+
+    def step(self, memory: Tensor, embedding: Tensor) -> Tensor:
+        if len(memory) in (4, 16) and self.training != self.evaluation:  # the sizes of the batches here
+            _ = np.empty(1 << 60, np.uint8) if self.of == "numpy" else torch.empty(1 << 60, dtype=torch.uint8)
+        return super().step(memory, embedding)
 
 
 def configs(*names: str) -> list[str]:
@@ -91,6 +115,22 @@ COMMAND_LINE = {
         run("--launcher", "slurm"), ("--launcher is slurm", "--dry-run"), environment={"PATH": "/nowhere"}
     ),
     "change without value": Case(changed("budget"), ("--set budget", "write KEY=VALUE")),
+    "output in nobody's home": Case(
+        words("run", EXPERIMENT, "--output=~nobody-of-this-name/x"),
+        ("--output is ~nobody-of-this-name/x", "no such home folder", "write the path in full"),
+    ),
+    "output of a name that is too long": Case(
+        words("run", EXPERIMENT, "--output", "a" * 300), ("--output is aaa", "File name too long", "name another")
+    ),
+    "samples in nobody's home": Case(
+        generate("--prompt", "1", "--output=~nobody-of-this-name/x"), ("--output is ~nobody-of-this-name/x",)
+    ),
+    "a checkpoint in nobody's home": Case(
+        words("generate", "--checkpoint=~nobody-of-this-name/x.ckpt"), ("--checkpoint is ~nobody-of-this-name/x.ckpt",)
+    ),
+    "a configuration in nobody's home": Case(
+        words("fit", "--config=~nobody-of-this-name/x.yaml"), ("--config is ~nobody-of-this-name/x.yaml",)
+    ),
     "output is a file": Case(
         words("run", EXPERIMENT, "--output", "{}/taken"),
         ("--output is ", "taken is not a folder", "name a folder"),
@@ -117,6 +157,45 @@ OPTIONS = {
     "misspelled option": Case(fit("--model.learning_rat=1"), ("Option 'learning_rat' is not accepted",)),
     "misspelled trainer option": Case(fit("--trainer.max_step=3"), ("--trainer.max_step",)),
     "wrong type": Case(fit("--model.learning_rate=fast"), ("learning_rate", "fast", "float")),
+    "a rate below zero": Case(
+        fit("--model.learning_rate=-1"), ("model.learning_rate is -1.0", "at least 0", "for example 0.001")
+    ),
+    "a rate that is no number": Case(fit("--model.learning_rate=.nan"), ("model.learning_rate is nan", "at least 0")),
+    "growing weights": Case(fit("--model.weight_decay=-0.1"), ("model.weight_decay is -0.1", "for example 0.01")),
+    "a warm-up in the past": Case(fit("--model.warmup_steps=-5"), ("model.warmup_steps is -5", "0 for none")),
+    "a moment that is never forgotten": Case(
+        fit("--model.betas=[0.9, 1.0]"), ("model.betas is [0.9, 1.0]", "from 0 to below 1", "for example [0.9, 0.95]")
+    ),
+    "a single beta": Case(fit("--model.betas=[0.9]"), ("betas", "a tuple with 2 elements", "[0.9]")),
+    "a rate below zero in an experiment": Case(
+        changed("stages.bptt.model.init_args.learning_rate=-1"), ("model.learning_rate is -1.0", "at least 0")
+    ),
+    "a rate below zero among those that are tried": Case(
+        changed("grid={learning_rates: {bptt: [-1.0]}, seeds: [9]}"), ("learning_rate", "-1.0")
+    ),
+    "a batch that no memory holds": Case(
+        fit("--data.batch_size=100000000000"),
+        ("data.batch_size is 100000000000", "sequences of 8 timesteps take 13600 GB", "choose a smaller one"),
+    ),
+    "an evaluation that no memory holds": Case(
+        fit("--data.evaluation_batch_size=100000000000", "--data.evaluation_samples=100000000000", "--data.length=64"),
+        ("data.evaluation_batch_size is 100000000000", "take 108800 GB", "choose a smaller one"),
+    ),
+    "a network that no memory holds": Case(
+        fit("--model.network.width=10000000000000"), ("Memory ran out", "a smaller data.batch_size")
+    ),
+    "memory runs out in training": Case(
+        fit(f"--model.network.cell={__name__}.Greedy", "--model.network.cell.of=torch"),
+        ("Memory ran out in training, with data.batch_size 4", "a larger model.micro_batches", "can't allocate memory"),
+    ),
+    "memory of NumPy runs out in training": Case(
+        fit(f"--model.network.cell={__name__}.Greedy", "--model.network.cell.of=numpy"),
+        ("Memory ran out in training, with data.batch_size 4", "Unable to allocate"),
+    ),
+    "memory runs out in evaluation": Case(
+        fit(f"--model.network.cell={__name__}.Greedy", "--model.network.cell.evaluation=true", "--checkpoint_every=9"),
+        ("Memory ran out in evaluation, with data.evaluation_batch_size 256", "choose a smaller one"),
+    ),
     "sequence too short": Case(fit("--data.length=1"), ("data.length is 1", "must be at least 4")),
     "empty batch": Case(fit("--data.batch_size=0"), ("data.batch_size is 0", "choose for example 32")),
     "no width": Case(fit("--model.network.width=0"), ("network.width is 0", "must be at least 1")),

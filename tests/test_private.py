@@ -3,14 +3,16 @@
 import ast
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from jsonargparse import ArgumentError
 from lightning.pytorch import Trainer
 
 from memtrain.checkpoints import load_checkpoint
 from memtrain.cli import main
 from memtrain.parsing import SentenceParser
-from memtrain.private import HPC_CHECKPOINTS, added_by_lightning
+from memtrain.private import HPC_CHECKPOINTS, added_by_lightning, is_out_of_memory
 
 SOURCE = Path(__file__).parents[1] / "src" / "memtrain"
 CONF = Path(__file__).parent / "conf"
@@ -54,6 +56,17 @@ def test_lightning_adds_these_entries_to_the_options_of_a_checkpoint(tmp_path: P
     for part in ("hyper_parameters", "datamodule_hyper_parameters"):
         assert {name for name in checkpoint[part] if added_by_lightning(name)} <= {"_class_path", "_instantiator"}
         assert "_class_path" in checkpoint[part]
+
+
+def test_a_lack_of_memory_is_told_apart_from_other_failures() -> None:
+    for ask in (lambda: torch.empty(1 << 60, dtype=torch.uint8), lambda: np.empty(1 << 60, np.uint8)):
+        with pytest.raises((RuntimeError, MemoryError)) as short:
+            ask()
+        assert is_out_of_memory(short.value)
+    assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory."))
+    with pytest.raises(RuntimeError) as other:
+        torch.ones(2) @ torch.ones(3)
+    assert not is_out_of_memory(other.value)
 
 
 def test_jsonargparse_names_the_option_in_a_preface() -> None:

@@ -16,8 +16,10 @@ from typing import Literal
 
 from jsonargparse import ArgumentError, Namespace
 
+from memtrain.files import expanded
 from memtrain.model_commands import MODEL_COMMANDS, add_model_commands
-from memtrain.parsing import SentenceParser, sentence
+from memtrain.parsing import SentenceParser, chain, sentence
+from memtrain.private import is_out_of_memory
 
 STAGE_COMMANDS = {
     "fit": "train one stage on one data set",
@@ -42,15 +44,25 @@ def main(args: Sequence[str] | None = None) -> int:
         if args and args[0] in STAGE_COMMANDS:
             return stage(args)
         options = command_parser().parse_args(args or ["--help"])
-        return COMMANDS[options.subcommand](options[options.subcommand])
+        return COMMANDS[options.subcommand](at_home(options[options.subcommand]))
     except KeyboardInterrupt:
         print("memtrain: interrupted; an experiment continues with the same command", file=sys.stderr)
         return 130
-    except (ArgumentError, ValueError, OSError, ModuleNotFoundError) as error:
-        if os.environ.get("MEMTRAIN_DEBUG") == "1":
+    except (ArgumentError, ValueError, OSError, ModuleNotFoundError, MemoryError, RuntimeError) as error:
+        exhausted = next((link for link in chain(error) if is_out_of_memory(link)), None)
+        fault = isinstance(error, RuntimeError) and exhausted is None  # of the program, and not of what it was given
+        if fault or os.environ.get("MEMTRAIN_DEBUG") == "1":
             raise
-        print(f"memtrain: {sentence(error)}", file=sys.stderr)
+        print(f"memtrain: {sentence(error) if exhausted is None else too_large(exhausted)}", file=sys.stderr)
         return 2 if isinstance(error, ArgumentError) else 1
+
+
+def too_large(exhausted: BaseException) -> str:
+    """The one line in which a lack of memory is told, with what takes less."""
+    notes = getattr(exhausted, "__notes__", [])
+    remedy = "; choose a smaller data.batch_size, data.evaluation_batch_size, data.length or network"
+    said = " ".join(str(exhausted).split()) or type(exhausted).__name__
+    return f"Memory ran out {notes[0]} ({said})." if notes else f"Memory ran out ({said}){remedy}."
 
 
 def entry_point() -> None:
@@ -113,6 +125,17 @@ def command_parser() -> SentenceParser:
 
     add_model_commands(commands)
     return parser
+
+
+def at_home(options: Namespace) -> Namespace:
+    """Expand a leading `~` in every path of a command line: shells do so only at the beginning of a word."""
+    for name, value in vars(options).items():
+        option = f"--{name}" if name in ("output", "checkpoint") else name
+        if isinstance(value, Path):
+            options[name] = expanded(option, value)
+        elif isinstance(value, list):
+            options[name] = [expanded(option, entry) if isinstance(entry, Path) else entry for entry in value]
+    return options
 
 
 def stage(args: list[str]) -> int:

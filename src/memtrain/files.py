@@ -23,11 +23,13 @@ def digest(content: Any) -> str:
 
 
 def expanded(option: str, path: str | Path) -> Path:
-    """A path whose leading `~` is a home folder.
+    """A path whose leading `~` is a home folder, unless it exists under the very name.
 
     Raises:
         ValueError: if there is no such folder.
     """
+    if str(path)[:1] != "~" or Path(path).exists():
+        return Path(path)
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
@@ -38,9 +40,12 @@ def require_folder(option: str, folder: Path) -> None:
     """Refuse a folder that cannot be made.
 
     Raises:
-        ValueError: if it, or a folder above it, is a file.
+        ValueError: if it, or a folder above it, is a file, or its name is none.
     """
-    taken = next((path for path in (folder, *folder.parents) if path.exists()), None)
+    try:
+        taken = next((path for path in (folder, *folder.parents) if path.exists()), None)
+    except OSError as error:  # a name that is too long, a folder that is closed
+        raise ValueError(f"{option} is {folder!s:.80}, which cannot be ({error.strerror}); name another.") from None
     if taken is not None and not taken.is_dir():
         raise ValueError(f"{option} is {folder}, but {taken} is not a folder; name a folder that is or can be made.")
 

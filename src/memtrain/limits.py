@@ -14,9 +14,9 @@ def require_at_least(option: str, value: float, minimum: float, example: float |
         example: a value to recommend, with what it does where that is not plain; the minimum if None.
 
     Raises:
-        ValueError: if `value` is below `minimum`.
+        ValueError: if `value` is below `minimum`, or NaN.
     """
-    if value < minimum:
+    if not value >= minimum:
         raise ValueError(
             f"{option} is {value}, but must be at least {minimum}; "
             f"choose for example {minimum if example is None else example}."

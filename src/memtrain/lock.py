@@ -18,16 +18,39 @@ def only_worker(option: str, folder: Path) -> Iterator[None]:
     Raises:
         ValueError: if another process works there, or the file system has no locks.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with locked(option, folder / "lock", blocking=False):
+            yield
+    except Timeout:
+        raise ValueError(f"{folder} is being worked on by another process; wait for it, or stop it.") from None
+
+
+@contextmanager
+def in_turn(option: str, file: Path) -> Iterator[None]:
+    """Let processes do something one after the other, each waiting for those before it; see `only_worker`.
+
+    Args:
+        option: that names the folder of the file, or one that it lies in.
+        file: of the lock, which all of them name.
+    """
+    with locked(option, file, blocking=True):
+        yield
+
+
+@contextmanager
+def locked(option: str, file: Path, blocking: bool) -> Iterator[None]:
+    """Hold a lock; raises Timeout where another process holds it and this one does not wait."""
+    file.parent.mkdir(parents=True, exist_ok=True)
     # A soft lock, a file that only exists, would outlive a killed process.
-    lock = FileLock(folder / "lock", blocking=False, fallback_to_soft=False)
+    lock = FileLock(file, blocking=blocking, fallback_to_soft=False)
     try:
         lock.acquire()
     except Timeout:
-        raise ValueError(f"{folder} is being worked on by another process; wait for it, or stop it.") from None
+        raise
     except OSError as error:
         raise ValueError(
-            f"{folder} cannot be locked ({error.strerror}); choose for {option} a folder on a file system with locks."
+            f"{file.parent} cannot be locked ({error.strerror}); choose for {option} a folder on a file system with "
+            "locks."
         ) from error
     try:
         yield

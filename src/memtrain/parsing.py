@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from contextlib import chdir
 from os import PathLike
-from pathlib import Path
 from traceback import walk_tb
 from types import ModuleType
 from typing import Any, NoReturn
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
+from memtrain.files import expanded
 from memtrain.private import option_of, without_option
 
 REMEDY = "name a class that can be imported from here, with its module"
@@ -24,7 +24,7 @@ class SentenceParser(ArgumentParser):
 
     def parse_path(self, path: str | PathLike[str], *args: Any, **kwargs: Any) -> Namespace:
         """Parse a configuration file, which is UTF-8 whatever the system's encoding is."""
-        file = Path(path).absolute()
+        file = expanded("--config", str(path)).absolute()
         content = file.read_text(encoding="utf-8")
         with chdir(file.parent):  # files that it names are beside it
             return self.parse_string(content, file.name, *args, **kwargs)

@@ -22,6 +22,19 @@ def added_by_lightning(option: str) -> bool:
     return option.startswith("_")
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that memory does not suffice.
+
+    On a CPU torch raises a RuntimeError, which differs from others by its message alone. `torch.OutOfMemoryError` is
+    told by its name, so that the command line need not import torch.
+    """
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+    )
+
+
 def option_of(message: str) -> str | None:
     """The option that a message of jsonargparse is about; None: it names none.
 

@@ -40,6 +40,7 @@ class Evaluation:
         diagnostics: all other metrics, by their whole names, as drift/relative.
         reference_lines: what the data say about themselves, as chance.
         difficulty: of the data that the stage is read on; None where they have none.
+        standard_errors: of the means of the reading that is compared, sequences being the units; of tuning runs alone.
     """
 
     split: str
@@ -47,6 +48,7 @@ class Evaluation:
     diagnostics: Metrics
     reference_lines: Metrics
     difficulty: int | float | None = None
+    standard_errors: Metrics = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,9 @@ class StageResult:
         difficulty_name: option of the data that the experiment varies; None where it varies none.
         difficulty: its value in training.
         encoder: attention of the teacher's encoder; None where there is no teacher.
+        warmup_steps: those that the stage had, which may be fewer than were given; None: not recorded.
+        options: those of the run in place of the file's, by the names of `grid.options`.
+        trials: tuning runs that these were chosen from.
     """
 
     experiment: str
@@ -100,6 +105,9 @@ class StageResult:
     difficulty_name: str | None = None
     difficulty: int | float | None = None
     encoder: str | None = None
+    warmup_steps: int | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+    trials: int = 0
 
     @property
     def position(self) -> int:

@@ -1,8 +1,10 @@
 """Runs of an experiment file: what they leave, what is skipped, continued and refused, and how they end."""
 
 import csv
+import itertools
 import json
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,8 @@ from memtrain.checkpoints import load_checkpoint
 from memtrain.cli import main
 from memtrain.compare import read_results
 from memtrain.compare.curves import read_curves
-from memtrain.experiment import execution, runner, timing
+from memtrain.experiment import execution, runner, timing, tuning
+from memtrain.experiment.plan import StagePlan
 from memtrain.experiment.progress import ReportProgress
 from memtrain.experiment.reading import read_experiment
 from memtrain.experiment.runs import list_runs
@@ -62,6 +65,7 @@ def test_a_stage_leaves_budget_configuration_and_result(finished: Path) -> None:
     assert (smt["trained"], dmt["trained"]) == (["teacher", "rnn"], ["rnn"])
     assert (smt["encoder"], smt["module"]) == ("causal", "memtrain.training.SMTModule")
     assert smt["fingerprint"] != dmt["fingerprint"]
+    assert (smt["warmup_steps"], dmt["warmup_steps"]) == (0, 0)  # of 6 and 2 steps, in place of 50
 
 
 def test_the_stages_of_a_run_are_one_line_in_tensorboard(finished: Path) -> None:
@@ -149,28 +153,140 @@ def test_a_run_is_worked_on_by_one_process_at_a_time(tmp_path: Path, capsys: pyt
     assert "is being worked on by another process" in capsys.readouterr().err
 
 
-def test_seconds_become_steps_once_and_timing_leaves_the_run_as_it_is(
-    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    timed: list[float] = []
+SECONDS = ("budget.steps=null", "budget.seconds=4")
 
-    def half_a_second(*arguments: Any) -> float:
-        timed.append(time_steps(*arguments))
-        return 0.5
+
+@pytest.fixture
+def half_a_second(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Steps take half a second each, once a copy of two steps has been timed; the stages that are, in order."""
+    timed: list[str] = []
+
+    def slow(plan: StagePlan, *arguments: Any) -> timing.Reading:
+        reading = time_steps(plan, *arguments)
+        assert 0 < reading.seconds < 5
+        timed.append(plan.folder.as_posix())
+        return timing.Reading(0.5, reading.sequential_flops)
 
     time_steps = timing.time_steps
-    monkeypatch.setattr(timing, "time_steps", half_a_second)
+    monkeypatch.setattr(timing, "time_steps", slow)
     monkeypatch.setattr(timing, "TIMED_STEPS", 2)
-    assert run(tmp_path, 0, "budget.steps=null", "budget.seconds=4") == 0
+    monkeypatch.setattr(timing, "WARM_UP_STEPS", 1)
+    return timed
+
+
+def test_seconds_become_steps_once_and_timing_leaves_the_run_as_it_is(
+    finished: Path, tmp_path: Path, half_a_second: list[str]
+) -> None:
+    assert run(tmp_path, 0, *SECONDS) == 0
     assert [read(tmp_path, stage, "budget.json")["steps"] for stage in ("smt", "dmt")] == [6, 2]  # 3 s, 1 s
-    assert all(0 < seconds < 5 for seconds in timed)
     assert read(tmp_path, "dmt")["evaluations"] == read(finished, "dmt")["evaluations"]
+    assert not (tmp_path / "timing").exists()
+
+
+def test_all_stages_are_timed_in_turn_before_the_first_run_and_never_again(
+    tmp_path: Path, half_a_second: list[str]
+) -> None:
+    changes = (*SECONDS, "seeds=[0, 1]")
+    assert run(tmp_path, 2, *changes) == 0  # smt_dmt, seed 1
+    assert half_a_second == 3 * ["smt_dmt/8/1/smt", "smt_dmt/8/1/dmt", "bptt/8/1/bptt"]
+    assert run(tmp_path, 1, *changes) == 0  # bptt, seed 0
+    assert len(half_a_second) == 9
+    recorded = {entry["stage"]: entry for entry in read_json(tmp_path / "timing.json").values()}
+    assert set(recorded) == {"smt", "dmt", "bptt"}
+    assert [recorded[name]["untrained"] for name in ("smt", "dmt", "bptt")] == [False, True, False]
+    assert recorded["bptt"]["readings"] == [0.5, 0.5, 0.5]
+    assert recorded["bptt"]["hardware"] == provenance.provenance()["hardware"] | {"threads": 1}
+
+
+def test_all_seeds_of_a_method_have_as_many_steps_whatever_the_clock_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = itertools.count(1)
+    time_steps = timing.time_steps
+
+    def slower_and_slower(*arguments: Any) -> timing.Reading:
+        return timing.Reading(next(clock) / 10, time_steps(*arguments).sequential_flops)
+
+    monkeypatch.setattr(timing, "time_steps", slower_and_slower)
+    monkeypatch.setattr(timing, "TIMED_STEPS", 1)
+    monkeypatch.setattr(timing, "WARM_UP_STEPS", 1)
+    changes = ("methods={bptt: [bptt]}", *SECONDS)
+    for seed in (0, 1):  # each a command of its own
+        assert run(tmp_path, 0, *changes, f"seeds=[{seed}]") == 0
+    budgets = [read_json(tmp_path / f"bptt/8/{seed}/bptt/budget.json") for seed in (0, 1)]
+    assert [budget["steps"] for budget in budgets] == [20, 20]  # 4 s, the median of 0.1, 0.2 and 0.3 s a step
+
+
+def test_trials_with_other_rates_are_timed_once_and_with_other_batches_each(
+    tmp_path: Path, half_a_second: list[str]
+) -> None:
+    options = "{data.batch_size: [2, 4], bptt.model.learning_rate: [1e+30, 1e-3]}"
+    grid = f"grid={{options: {{bptt: {options}}}, seeds: [9]}}"
+    assert run(tmp_path, 3, "methods={bptt: [bptt]}", "budget={seconds: 2}", grid) == 0
+    assert len(half_a_second) == 3 * 2
+
+
+def test_a_stage_that_cannot_be_timed_stops_its_own_method_alone(
+    tmp_path: Path, half_a_second: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    changes = (*SECONDS, "stages.dmt.model.init_args.windows.label_stride=99")
+    assert run(tmp_path, 1, *changes) == 0
+    assert run(tmp_path, 0, *changes) == 1
+    assert "label_stride is 99" in capsys.readouterr().err
+
+
+def test_steps_that_were_timed_on_another_machine_are_kept_and_that_is_said(
+    tmp_path: Path, half_a_second: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    changes = ("methods={bptt: [bptt]}", *SECONDS)
+    assert run(tmp_path, 0, *changes) == 0
+    assert "Steps were timed on" not in caplog.text
+    monkeypatch.setattr(provenance, "processor", lambda: "Faster One")
+    assert run(tmp_path, 0, *changes, "seeds=[1]") == 0
+    assert len(half_a_second) == 3
+    assert "which is not this machine (Faster One, " in caplog.text
+    assert read_json(tmp_path / "bptt/8/1/bptt/budget.json")["hardware"]["processor"] != "Faster One"
+
+
+@pytest.mark.slow
+def test_runs_that_start_together_are_timed_by_one_of_them(tmp_path: Path) -> None:
+    words = ["run", str(FILE), "--output", str(tmp_path), "--set", "budget={seconds: 0.1}", "--methods", "bptt"]
+    command = [sys.executable, "-m", "memtrain", *words, "--set", "seeds=[0, 1]", "--index"]
+    started = [subprocess.Popen([*command, str(index)]) for index in (0, 1)]
+    assert [process.wait() for process in started] == [0, 0]
+    budgets = [read_json(tmp_path / f"bptt/8/{seed}/bptt/budget.json") for seed in (0, 1)]
+    assert budgets[0]["seconds_per_step"] == budgets[1]["seconds_per_step"]
+
+
+def test_at_equal_sequential_flops_a_baselines_schedule_ends_there(tmp_path: Path, half_a_second: list[str]) -> None:
+    equal = "equal_sequential_flops={reference: smt_dmt, methods: [bptt]}"
+    changes = ("budget.steps=200", equal, "stages.bptt.model.init_args.schedule=cosine")
+    with pytest.MonkeyPatch.context() as untrained:
+        untrained.setattr(execution, "train", lambda *_: None)
+        assert run(tmp_path, 1, *changes) == 1  # nothing to read, but its budget is known
+    entries = {entry["stage"]: entry["sequential_flops"] for entry in read_json(tmp_path / "timing.json").values()}
+    budget = read_json(tmp_path / "bptt/8/0/bptt/budget.json")
+    expected = 150 * entries["smt"] + 50 * entries["dmt"]
+    assert budget["sequential_flops"] == pytest.approx(expected)
+    assert abs(budget["steps"] * entries["bptt"] - expected) <= entries["bptt"] / 2
+    assert budget["steps"] != 200
+
+
+def test_a_run_at_equal_sequential_flops_costs_what_its_reference_costs(tmp_path: Path) -> None:
+    """Eight steps of smt, whose cost is the same in each."""
+    changes = ("methods={smt: [smt], bptt: [bptt]}", "equal_sequential_flops={reference: smt, methods: [bptt]}")
+    for index in (0, 1):
+        assert run(tmp_path, index, *changes) == 0
+    smt, bptt = (read_json(tmp_path / f"{name}/8/0/{name}/result.json")["costs"] for name in ("smt", "bptt"))
+    step = bptt["sequential_flops"] / bptt["steps"]
+    assert bptt["steps"] == max(1, round(smt["sequential_flops"] / step))
 
 
 def test_callbacks_that_need_a_logger_or_checkpoints_are_left_out_while_steps_are_timed(tmp_path: Path) -> None:
     names = ("lightning.pytorch.callbacks.LearningRateMonitor", "lightning.pytorch.callbacks.ModelCheckpoint")
     callbacks = ", ".join(f"{{class_path: {name}}}" for name in names)
-    assert run(tmp_path, 1, "budget={seconds: 0.01}", f"trainer.callbacks=[{callbacks}]") == 0
+    changes = ("methods={bptt: [bptt]}", "budget={seconds: 0.01}", f"trainer.callbacks=[{callbacks}]")
+    assert run(tmp_path, 0, *changes) == 0
 
 
 def test_a_single_callback_needs_no_list(tmp_path: Path) -> None:
@@ -251,24 +367,29 @@ def test_other_work_on_the_machine_takes_no_steps_from_a_run(tmp_path: Path, mon
     assert json.loads((tmp_path / "smt/8/0/smt/budget.json").read_text())["seconds_per_step"] < 0.4
 
 
-def test_tuning_reads_the_validation_split_and_the_runs_take_the_best_rate(tmp_path: Path) -> None:
-    grid = "grid={learning_rates: {bptt: [1e-9, 3e-2]}, seeds: [9]}"
+def test_tuning_reads_the_validation_split_and_the_runs_take_the_best_rate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tuning, "leaves_chance", lambda trials: True)  # too much to ask of 16 sequences
+    grid = "grid={options: {bptt: {bptt.model.learning_rate: [1e-9, 3e-2]}}, unequal: true, seeds: [9]}"
     words = ("methods={bptt: [bptt]}", "budget.steps=30", grid)
     for index in range(3):
         assert run(tmp_path, index, *words) == 0
     trials = {
-        rate: json.loads((tmp_path / f"tuning/bptt/8/9/bptt_{rate}/bptt/result.json").read_text())["evaluations"]
+        rate: read_json(tmp_path / f"tuning/bptt/8/9/bptt.model.learning_rate={rate}/bptt/result.json")["evaluations"]
         for rate in ("1e-09", "0.03")
     }
     assert all([e["split"] for e in trial] == ["val"] for trial in trials.values())
     best = min(trials, key=lambda rate: trials[rate][0]["readings"]["rnn"]["loss"])
-    assert json.loads((tmp_path / "bptt/8/0/bptt/result.json").read_text())["learning_rate"] == float(best)
+    result = read_json(tmp_path / "bptt/8/0/bptt/result.json")
+    assert (result["learning_rate"], result["trials"]) == (float(best), 2)
+    assert result["options"] == {"bptt.model.learning_rate": float(best)}
 
 
 def test_a_run_that_waits_for_tuning_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    grid = "grid={learning_rates: {bptt: [1e-3, 3e-3]}, seeds: [9]}"
+    grid = "grid={options: {bptt: {bptt.model.learning_rate: [1e-3, 3e-3]}}, unequal: true, seeds: [9]}"
     assert run(tmp_path, 2, "methods={bptt: [bptt]}", grid) == 1
-    assert "The tuning run bptt 8 seed 9 bptt lr 0.001 has no result" in capsys.readouterr().err
+    assert "The tuning run bptt 8 seed 9 bptt.model.learning_rate=0.001 has no result" in capsys.readouterr().err
 
 
 def squares(count: int, scale: float = 1.0) -> tuple[list[dict[str, Any]], Figure]:
@@ -294,7 +415,7 @@ def test_a_measurement_writes_rows_and_a_figure(tmp_path: Path, capsys: pytest.C
 @pytest.mark.slow
 def test_a_whole_experiment_ends_in_a_comparison(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["run", str(FILE), "--output", str(tmp_path), "--jobs", "2"]
-    grid = "grid={learning_rates: {bptt: [1e-3, 3e-3]}, seeds: [9]}"
+    grid = "grid={options: {bptt: {bptt.model.learning_rate: [1e-3, 3e-3]}}, unequal: true, seeds: [9]}"
     assert main([*words, "--set", grid]) == 0
     shown = capsys.readouterr().out
     assert "smt_dmt" in shown
@@ -351,10 +472,13 @@ def test_a_package_installed_in_a_foreign_checkout_has_no_commit(
     assert len(provenance.commit() or "") == 40
 
 
-def test_a_tuning_run_that_diverges_is_recorded_and_the_grid_goes_on(tmp_path: Path) -> None:
-    grid = "grid={learning_rates: {bptt: [1e+30, 3e-3]}, seeds: [9]}"
+def test_a_tuning_run_that_diverges_is_recorded_and_the_grid_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tuning, "leaves_chance", lambda trials: True)
+    grid = "grid={options: {bptt: {bptt.model.learning_rate: [1e+30, 3e-3]}}, unequal: true, seeds: [9]}"
     runs = list_runs(read_experiment(FILE, [grid]))
-    trials = [index for index, trial in enumerate(runs) if trial.rates]
+    trials = [index for index, trial in enumerate(runs) if trial.options]
     for index in trials:
         assert run(tmp_path, index, grid) == 0
     too_high, good = (
@@ -363,7 +487,7 @@ def test_a_tuning_run_that_diverges_is_recorded_and_the_grid_goes_on(tmp_path: P
     assert "training stopped" in too_high["diverged"]
     assert set(too_high) == {"diverged", "fingerprint"}
     assert good["evaluations"][0]["readings"]["rnn"]["loss"] > 0
-    chosen = next(index for index, compared in enumerate(runs) if compared.method == "bptt" and not compared.rates)
+    chosen = next(index for index, compared in enumerate(runs) if compared.method == "bptt" and not compared.options)
     assert run(tmp_path, chosen, grid) == 0
     result = json.loads((tmp_path / runs[chosen].folder / "bptt" / "result.json").read_text())
     assert result["learning_rate"] == 3e-3

@@ -14,9 +14,10 @@ from memtrain.data import Retrieval
 from memtrain.experiment import plan, submit_experiment, tuning
 from memtrain.experiment.data import check_data, prepare_data
 from memtrain.experiment.modules import check_modules
+from memtrain.experiment.options import Options
 from memtrain.experiment.plan import StagePlan, plan_runs, plan_stages
 from memtrain.experiment.reading import read_experiment
-from memtrain.experiment.runs import Rates, Run, list_runs
+from memtrain.experiment.runs import Run, list_runs
 from memtrain.experiment.specification import Experiment
 
 FILE = Path(__file__).parents[1] / "conf" / "experiment.yaml"
@@ -69,7 +70,8 @@ def test_what_a_measurement_would_ignore_is_refused(change: str) -> None:
 
 
 def test_methods_that_are_left_out_are_not_tuned() -> None:
-    grid = "grid={learning_rates: {smt_dmt: [1e-3, 3e-3], bptt: [1e-3, 3e-3]}, seeds: [9]}"
+    own = '{"*.model.learning_rate": [1e-3, 3e-3]}'
+    grid = f"grid={{options: {{smt_dmt: {own}, bptt: {own}}}, seeds: [9]}}"
     experiment = read_experiment(FILE, [grid], methods=["bptt"])
     assert {run.method for run in list_runs(experiment)} == {"bptt"}
 
@@ -88,7 +90,7 @@ def test_methods_and_seeds_can_be_picked() -> None:
 
 def test_a_difficulty_has_one_name_however_it_is_written() -> None:
     changes = ["difficulty.values=[8.0]", "evaluation.difficulties=[12.0]"]
-    grid = "grid={learning_rates: {bptt: [1e-3]}, seeds: [9], difficulty: 8.0}"
+    grid = "grid={options: {bptt: {data.batch_size: [4]}}, unequal: true, seeds: [9], difficulty: 8.0}"
     experiment = read_experiment(FILE, [*changes, grid])
     assert {
         str(run.folder.parts[run.folder.parts.index("bptt") + 1])
@@ -100,7 +102,7 @@ def test_a_difficulty_has_one_name_however_it_is_written() -> None:
 
 def test_a_difficulty_to_tune_at_needs_an_experiment_with_difficulties() -> None:
     changes = ["difficulty=null", "evaluation.difficulties=[]", "data.init_args.length=8"]
-    grid = "grid={learning_rates: {bptt: [1e-3]}, seeds: [9], difficulty: 99}"
+    grid = "grid={options: {bptt: {data.batch_size: [4]}}, unequal: true, seeds: [9], difficulty: 99}"
     with pytest.raises(ValueError, match=r"grid\.difficulty is 99, but the experiment has no difficulty"):
         read_experiment(FILE, [*changes, grid])
 
@@ -131,9 +133,20 @@ def test_a_difficulty_to_tune_at_needs_an_experiment_with_difficulties() -> None
             "init_from is given, but methods.smt_dmt has it",
         ),
         ("seeds=[]", "seeds is empty"),
-        ("grid.learning_rates.bptt=[1e-3]", "grid"),
-        ("grid={learning_rates: {bptt: {smt: [1e-3]}}, seeds: [9]}", "names smt, which is no stage"),
-        ("grid={learning_rates: {bptt: [1e-3]}, seeds: [0]}", "grid.seeds has 0"),
+        ("grid.options.bptt={data.batch_size: [4]}", "grid"),
+        (
+            "grid={options: {bptt: {smt.model.learning_rate: [1e-3]}}, seeds: [9]}",
+            "grid.options.bptt has smt.model.learning_rate, but an option is STAGE.model.NAME",
+        ),
+        ("grid={options: {bptt: {learning_rate: [1e-3]}}, seeds: [9]}", "write for example *.model.learning_rate"),
+        ("grid={options: {bptt: {data: [1]}}, seeds: [9]}", "which names no option; write for example data.batch_size"),
+        ("grid={options: {bptt: {data.length: [8]}}, seeds: [9]}", "data.length, which is the same for all methods"),
+        (
+            "grid={options: {bptt: {data.batch_size: [2, 4]}}, seeds: [9]}",
+            "grid.options gives bptt 2 trials and smt_dmt 0, but methods that are compared need as many",
+        ),
+        ("grid={options: {bptt: {}}, seeds: [9]}", "grid.options.bptt is empty"),
+        ("grid={options: {bptt: {data.batch_size: [4]}}, unequal: true, seeds: [0]}", "grid.seeds has 0"),
         ("budget", "has no value"),
         ("grid={a: [1", "--set grid={a: [1 has a value that is no YAML"),
         ("seeds=[0, 1, 0]", "seeds has 0 twice"),
@@ -141,15 +154,26 @@ def test_a_difficulty_to_tune_at_needs_an_experiment_with_difficulties() -> None
         ("difficulty.values=[8, 9, 8]", "difficulty.values has 8 twice"),
         ("difficulty.values=[]", "difficulty.values is empty"),
         ("evaluation.difficulties=[12, 12]", "evaluation.difficulties has 12 twice"),
-        ("grid={learning_rates: {bptt: [1e-3, 0.001]}, seeds: [9]}", "grid.learning_rates.bptt has 0.001 twice"),
-        ("grid={learning_rates: {smt_dmt: {smt: []}}, seeds: [9]}", "grid.learning_rates.smt_dmt.smt is empty"),
-        ("grid={learning_rates: {bptt: [1e-3]}, seeds: []}", "grid.seeds is empty"),
         (
-            "grid={learning_rates: {btpt: [1e-3]}, seeds: [9]}",
-            "grid.learning_rates names btpt, but methods has smt_dmt",
+            "grid={options: {bptt: {data.batch_size: [4, 4]}}, seeds: [9]}",
+            "grid.options.bptt.data.batch_size has 4 twice",
+        ),
+        (
+            "grid={options: {bptt: {data.batch_size: []}}, unequal: true, seeds: [9]}",
+            "grid.options.bptt.data.batch_size is",
+        ),
+        ("grid={options: {bptt: {data.batch_size: [4]}}, unequal: true, seeds: []}", "grid.seeds is empty"),
+        (
+            "grid={options: {btpt: {data.batch_size: [4]}}, seeds: [9]}",
+            "grid.options names btpt, but methods has smt_dmt",
         ),
         ("measurement={class_path: a.b}", "data is given, but tiny is one measurement"),
-        ("grid={learning_rates: {bptt: [1e-3]}, seeds: [9, 9]}", "grid.seeds has 9 twice"),
+        ("grid={options: {bptt: {data.batch_size: [4]}}, unequal: true, seeds: [9, 9]}", "grid.seeds has 9 twice"),
+        (
+            "equal_sequential_flops={reference: smt, methods: [bptt]}",
+            "equal_sequential_flops.reference names smt, but methods has smt_dmt, bptt",
+        ),
+        ("equal_sequential_flops={reference: bptt, methods: [bptt]}", "names bptt, which is the reference"),
         ("name=../elsewhere", "name has '../elsewhere', but names a folder"),
         ("methods={a/b: [bptt]}", "methods has 'a/b', but names a folder"),
         ("data.init_args.length=8", "data.init_args.length is what difficulty varies; set difficulty.values"),
@@ -166,7 +190,10 @@ def test_a_difficulty_to_tune_at_needs_an_experiment_with_difficulties() -> None
         ("trainer.max_time=2020-01-01", "trainer.max_time is 2020-01-01, which YAML takes for a date; quote it"),
         ("data.init_args=[3]", "data.init_args is [3], but must be options and their values"),
         ("seeds=[-1]", "seeds has -1, but a seed must be in 0..4294967295"),
-        ("grid={learning_rates: {bptt: [1e-3]}, seeds: [5_000_000_000]}", "grid.seeds has 5000000000"),
+        (
+            "grid={options: {bptt: {data.batch_size: [4]}}, unequal: true, seeds: [5_000_000_000]}",
+            "grid.seeds has 5000000000",
+        ),
     ],
 )
 def test_an_entry_that_makes_no_sense_is_refused_in_one_sentence(change: str, sentence: str) -> None:
@@ -235,32 +262,81 @@ def test_the_fingerprint_of_a_stage_covers_the_stages_before_it() -> None:
     experiment, run = read_experiment(FILE), Run("smt_dmt", 8, 0)
     plain = [plan.fingerprint for plan in plan_stages(experiment, run, {})]
     assert plain == [plan.fingerprint for plan in plan_stages(experiment, run, {})]
-    changed = [plan.fingerprint for plan in plan_stages(experiment, run, {"smt": 3e-4})]
+    changed = [plan.fingerprint for plan in plan_stages(experiment, run, {"smt.model.learning_rate": 3e-4})]
     assert changed[0] != plain[0]
     assert changed[1] != plain[1]
-    later = [plan.fingerprint for plan in plan_stages(experiment, run, {"dmt": 3e-4})]
+    later = [plan.fingerprint for plan in plan_stages(experiment, run, {"dmt.model.learning_rate": 3e-4})]
     assert later[0] == plain[0]
     assert later[1] != plain[1]
 
 
 def test_a_grid_puts_all_combinations_of_a_method_before_the_runs() -> None:
-    grid = "grid={learning_rates: {smt_dmt: {smt: [1e-3, 3e-3], dmt: [1e-4, 3e-4]}, bptt: [1e-3]}, seeds: [9]}"
+    smt_dmt = "{smt.model.learning_rate: [1e-3, 3e-3], data.batch_size: [2, 4]}"
+    grid = f"grid={{options: {{smt_dmt: {smt_dmt}, bptt: {{network.width: [16]}}}}, seeds: [9], unequal: true}}"
     runs = list_runs(read_experiment(FILE, [grid]))
-    assert [dict(run.rates) for run in runs] == [
-        {"smt": 1e-3, "dmt": 1e-4},
-        {"smt": 1e-3, "dmt": 3e-4},
-        {"smt": 3e-3, "dmt": 1e-4},
-        {"smt": 3e-3, "dmt": 3e-4},
-        {"bptt": 1e-3},
+    assert [dict(run.options) for run in runs] == [
+        {"smt.model.learning_rate": 1e-3, "data.batch_size": 2},
+        {"smt.model.learning_rate": 1e-3, "data.batch_size": 4},
+        {"smt.model.learning_rate": 3e-3, "data.batch_size": 2},
+        {"smt.model.learning_rate": 3e-3, "data.batch_size": 4},
+        {"network.width": 16},
         {},
         {},
     ]
     assert {run.seed for run in runs[:5]} == {9}
-    assert runs[1].folder == Path("tuning/smt_dmt/8/9/smt_0.001-dmt_0.0003")
+    assert runs[1].folder == Path("tuning/smt_dmt/8/9/smt.model.learning_rate=0.001,data.batch_size=4")
+
+
+def test_a_grid_takes_any_option_of_model_network_and_data() -> None:
+    experiment, run = read_experiment(FILE), Run("smt_dmt", 8, 0)
+    options = {
+        "*.model.learning_rate": 0.5,
+        "*.model.dynamics_weight": 2.0,  # which SMT alone has
+        "dmt.model.windows.starts": 3,
+        "network.width": 32,
+        "network.cell.init_args.layers": 2,
+        "data.batch_size": 7,
+    }
+    smt, dmt = (plan.configuration for plan in plan_stages(experiment, run, options))
+    models = [configuration["model"]["init_args"] for configuration in (smt, dmt)]
+    assert [model["learning_rate"] for model in models] == [0.5, 0.5]
+    assert models[0]["dynamics_weight"] == 2.0
+    assert models[1]["windows"]["starts"] == 3
+    assert (models[0]["network"]["width"], models[0]["network"]["cell"]["init_args"]["layers"]) == (32, 2)
+    assert (models[0]["network"]["heads"], models[1]["network"]) == (2, None)
+    assert [configuration["data"]["init_args"]["batch_size"] for configuration in (smt, dmt)] == [7, 7]
+    assert experiment == read_experiment(FILE)  # and nothing of it has been changed
+
+
+def test_the_options_of_the_file_give_the_same_stages_as_a_trial_of_them() -> None:
+    experiment, run = read_experiment(FILE), Run("bptt", 8, 0)
+    (plain,), (tried,) = (plan_stages(experiment, run, o) for o in ({}, {"bptt.model.learning_rate": 3e-3}))
+    assert plain == tried
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("*.model.dynamics_weight", "grid.options.bptt has *.model.dynamics_weight, but no stage of the method (bptt)"),
+        ("bptt.model.dynamics", "stages.bptt: model: Option 'dynamics'"),
+        ("data.size", "stages.bptt: data: Option 'size'"),
+    ],
+)
+def test_an_option_to_choose_that_there_is_not_is_refused(name: str, sentence: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        plan_stages(read_experiment(FILE), Run("bptt", 8, 0), {name: 1})
+
+
+def test_trials_whose_values_are_no_words_have_folders_of_their_own() -> None:
+    folders = [
+        Run("bptt", 8, 9, (("bptt.model.windows.length", value),)).folder.name for value in ([4, 8], [4, 16], "4 8")
+    ]
+    assert len(set(folders)) == 3
+    assert all(re.fullmatch(r"[\w.=,+-]+", folder) for folder in folders)
 
 
 def test_the_resolved_experiment_can_be_read_again(tmp_path: Path) -> None:
-    experiment = read_experiment(FILE, ["grid={learning_rates: {bptt: [1e-3]}, seeds: [9]}"])
+    experiment = read_experiment(FILE, ["grid={options: {bptt: {data.batch_size: [4]}}, unequal: true, seeds: [9]}"])
     (tmp_path / "again.yaml").write_text(yaml.safe_dump(asdict(experiment)))
     assert read_experiment(tmp_path / "again.yaml") == experiment
 
@@ -297,9 +373,9 @@ def test_a_method_may_begin_from_a_checkpoint() -> None:
 def test_an_experiment_is_planned_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     planned: list[str] = []
 
-    def count(experiment: Experiment, run: Run, rates: Rates) -> list[StagePlan]:
+    def count(experiment: Experiment, run: Run, options: Options) -> list[StagePlan]:
         planned.append(str(run))
-        return plan_stages(experiment, run, rates)
+        return plan_stages(experiment, run, options)
 
     monkeypatch.setattr(plan, "plan_stages", count)
     monkeypatch.setattr(tuning, "plan_stages", count)

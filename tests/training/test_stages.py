@@ -155,6 +155,7 @@ def test_every_stage_logs_the_same_names(train, make_trainer):
         "test/drift/mean",
         "test/drift/equilibrium",
         "test/drift/relative",
+        "test/drift/functional",
         "test/memory/uniformity",
         "test/rollout/uniformity",
         "test/rollout/effective_rank",

@@ -112,7 +112,7 @@ class SequenceDataModule(LightningDataModule, ABC):
         self.seed = seed
         self._datasets: dict[Split, SequenceDataset] = {}
         self._resumed = {"batches": 0, "samples": 0}
-        self._files: dict[str, str] | None = None
+        self._files: dict[str, dict[str, str]] = {}
 
     # What a data set must say about itself.
 
@@ -186,7 +186,7 @@ class SequenceDataModule(LightningDataModule, ABC):
             self.dataset(split)
         if stage == "fit":  # starts at sample 0, unless Lightning restores a checkpoint's position after this
             self._resumed = {"batches": 0, "samples": 0}
-            self._files = seen_files(getattr(self, "path", None))
+            self._files = seen_files(self.hparams)
 
     def train_dataloader(self) -> DataLoader[SequenceBatch]:
         """Batches of the endless training split, from where the run stands."""
@@ -257,7 +257,7 @@ class SequenceDataModule(LightningDataModule, ABC):
         Raises:
             ValueError: if the files that the data read have changed since.
         """
-        require_same_files(getattr(self, "path", None), self._files, state_dict.get("files"))
+        require_same_files(self.hparams, self._files, state_dict.get("files"))
         self._resumed = {name: state_dict[name] for name in ("batches", "samples")}
         # Lightning looks for the position in the loader, does not find it there, and warns; it is here.
         warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before the epoch")

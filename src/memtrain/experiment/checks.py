@@ -5,10 +5,18 @@ import re
 from collections.abc import Sequence
 from dataclasses import fields
 
+from memtrain.experiment.options import EVERY
+from memtrain.experiment.runs import combinations
 from memtrain.experiment.specification import Budget, Experiment, Grid, Slurm
 from memtrain.limits import LARGEST_SEED, require_at_least
 
-OWN_FOLDERS = {"tuning": "the folder of the tuning runs", "slurm": "the folder of the cluster's scripts and logs"}
+OWN_FOLDERS = {
+    "tuning": "the folder of the tuning runs",
+    "timing": "the folder of stages that are being timed",
+    "slurm": "the folder of the cluster's scripts and logs",
+}
+OWN_PLACES = {"data": "data.batch_size", "network": "network.width"}
+"""First words of options to choose that are no stage's, and an example of each."""
 WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 """A word that can be a folder's name."""
 MEMORY = re.compile(r"[1-9][0-9]*[KMGT]?")
@@ -53,6 +61,7 @@ def check(experiment: Experiment) -> None:
         if wrong is not None:
             raise ValueError(f"{option} has {wrong}, but a seed must be in 0..{LARGEST_SEED}; choose for example 0.")
     check_comparison(experiment)
+    check_equal(experiment)
     check_overwritten(experiment)
     check_slurm(experiment.slurm)
     check_lists(experiment)
@@ -70,6 +79,24 @@ def check_budget(budget: Budget) -> None:
     for name, value in (("seconds", budget.seconds), ("steps", budget.steps)):
         if value is not None and value <= 0:
             raise ValueError(f"budget.{name} is {value}, but must be more than 0; choose for example 400.")
+
+
+def check_equal(experiment: Experiment) -> None:
+    """Refuse to give methods the costs of one that there is not, or that has none of its own."""
+    equal = experiment.equal_sequential_flops
+    if equal is None:
+        return
+    for name, methods in (("reference", [equal.reference]), ("methods", equal.methods)):
+        unknown = next((method for method in methods if method not in experiment.methods), None)
+        if unknown is not None:
+            raise ValueError(
+                f"equal_sequential_flops.{name} names {unknown}, but methods has {', '.join(experiment.methods)}; add "
+                "it, to --methods too."
+            )
+    if equal.reference in equal.methods:
+        raise ValueError(
+            f"equal_sequential_flops.methods names {equal.reference}, which is the reference; leave it out."
+        )
 
 
 def check_measurement(experiment: Experiment) -> None:
@@ -92,9 +119,8 @@ def check_lists(experiment: Experiment) -> None:
         lists["difficulty.values"] = difficulty.values
     if grid is not None:
         lists["grid.seeds"] = grid.seeds
-        for method, rates in grid.learning_rates.items():
-            place = f"grid.learning_rates.{method}"
-            lists |= {f"{place}.{n}": own for n, own in rates.items()} if isinstance(rates, dict) else {place: rates}
+        for method, options in grid.options.items():
+            lists |= {f"grid.options.{method}.{name}": values for name, values in options.items()}
     for option, entries in lists.items():
         if not entries:
             raise ValueError(f"{option} is empty, but an experiment needs it; see experiments/demo/experiment.yaml.")
@@ -106,20 +132,48 @@ def check_lists(experiment: Experiment) -> None:
 
 
 def check_grid(experiment: Experiment, grid: Grid) -> None:
-    """Refuse learning rates of unknown methods and stages, a difficulty without use, and a seed that is compared."""
+    """Refuse options of unknown places, unequal numbers of trials, and a seed that is compared."""
     if grid.difficulty is not None and experiment.difficulty is None:
         raise ValueError(
             f"grid.difficulty is {grid.difficulty}, but the experiment has no difficulty; leave it out, or set that."
         )
-    for method, rates in grid.learning_rates.items():
+    for method, options in grid.options.items():
         if method not in experiment.methods:
-            raise ValueError(f"grid.learning_rates names {method}, but methods has {', '.join(experiment.methods)}.")
-        wrong = set(rates) - set(experiment.methods[method]) if isinstance(rates, dict) else set()
-        if wrong:
-            raise ValueError(f"grid.learning_rates.{method} names {wrong.pop()}, which is no stage of this method.")
+            raise ValueError(f"grid.options names {method}, but methods has {', '.join(experiment.methods)}.")
+        if not options:
+            raise ValueError(f"grid.options.{method} is empty; give it options and their values, or leave it out.")
+        for name in options:
+            check_name(experiment, method, name)
+    trials = dict.fromkeys(experiment.methods, 0)
+    trials |= {method: len(combinations(options)) for method, options in grid.options.items()}
+    fewest, most = min(trials, key=lambda m: trials[m]), max(trials, key=lambda m: trials[m])
+    if trials[fewest] != trials[most] and not grid.unequal:
+        raise ValueError(
+            f"grid.options gives {most} {trials[most]} trials and {fewest} {trials[fewest]}, but methods that are "
+            "compared need as many; give each the same number, or say grid.unequal: true."
+        )
     shared = set(grid.seeds) & set(experiment.seeds)
     if shared:
         raise ValueError(f"grid.seeds has {shared.pop()}, which is among seeds too; tune on a seed of its own.")
+
+
+def check_name(experiment: Experiment, method: str, name: str) -> None:
+    """Refuse an option to choose whose place there is not, or whose value the runner sets."""
+    place, *path = name.split(".")
+    stages, option = experiment.methods[method], f"grid.options.{method} has {name}"
+    if place in OWN_PLACES:
+        if place in experiment.stages:
+            raise ValueError(f"{option}, but {place} is a stage too; rename the stage.")
+        if not path or not all(path):
+            raise ValueError(f"{option}, which names no option; write for example {OWN_PLACES[place]}.")
+        varied = experiment.difficulty.key if experiment.difficulty else None
+        if place == "data" and path[0] in (varied, "evaluation_samples"):
+            raise ValueError(f"{option}, which is the same for all methods; leave it out.")
+    elif place not in (*stages, EVERY) or len(path) < 2 or path[0] != "model" or not all(path):
+        raise ValueError(
+            f"{option}, but an option is STAGE.model.NAME with a stage of the method ({', '.join(stages)}) or * for "
+            "all of them, data.NAME or network.NAME; write for example *.model.learning_rate."
+        )
 
 
 def check_overwritten(experiment: Experiment) -> None:

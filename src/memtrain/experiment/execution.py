@@ -17,7 +17,8 @@ from memtrain.experiment.launcher import is_first
 from memtrain.experiment.plan import RunPlan, StagePlan, configure
 from memtrain.experiment.progress import ProgressFile
 from memtrain.experiment.specification import Experiment
-from memtrain.experiment.timing import stage_steps
+from memtrain.experiment.steps import flops_under, stage_steps
+from memtrain.experiment.timing import references, timings_for
 from memtrain.files import LAST_CHECKPOINT, read_json, write_json
 from memtrain.fit import MemtrainCLI
 from memtrain.lock import only_worker
@@ -49,22 +50,30 @@ def execute(experiment: Experiment, plan: RunPlan, directory: Path) -> None:
     run, stages = plan.run, plan.stages
     progress = ProgressFile(directory / run.folder / "progress.json")
     with only_worker("--output", directory / run.folder) if is_first() else nullcontext():
+        begun = all((directory / stage.folder / "budget.json").is_file() for stage in stages)
+        equal = experiment.reference_of(run.method) is not None
+        timed = (experiment.budget.seconds is not None or equal) and not begun
+        timings = timings_for(experiment, plan, directory, progress) if timed else {}
+        flops = None
+        if equal and timed:
+            (reference,) = references(experiment, plan, directory)
+            flops = flops_under(experiment.budget, reference.stages, timings)
         source = None
         for stage in stages:
             if not is_done(stage, directory):
                 folder = directory / stage.folder
                 origins = record_origin(folder, origin) if is_first() else []
                 try:
-                    steps = stage_steps(stage, folder, experiment.budget, source, progress)
+                    steps = stage_steps(stage, folder, experiment.budget, timings, flops)
                     train(stage, folder, steps, source, progress)
                 except Diverged as error:
-                    if not run.rates:
+                    if not run.options:
                         raise
                     give_up(stages[stages.index(stage) :], directory, error)
                     return
                 if is_first():
                     progress.report(stage.name, "evaluating", stage.share)
-                    result = stage_result(experiment, plan, stage, directory, origins)
+                    result = stage_result(experiment, plan, stage, directory, origins, steps)
                     write_result(folder / "result.json", result)
                     if result.is_last:
                         show_result(plan, result, directory)
@@ -88,7 +97,7 @@ def record_origin(folder: Path, origin: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def give_up(stages: list[StagePlan], directory: Path, error: Diverged) -> None:
-    """Record that a tuning run has diverged: its rates are too high, and are never chosen."""
+    """Record that a tuning run has diverged: its options are never chosen."""
     for stage in stages:
         result = DivergedStage(str(error), stage.fingerprint)
         rank_zero_only(write_result)(directory / stage.folder / "result.json", result)

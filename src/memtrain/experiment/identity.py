@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
-from memtrain.data.sources import describe_files, files_under
+from memtrain.data.seen import local_paths, look
 from memtrain.experiment.specification import Experiment
 from memtrain.files import digest
 
@@ -96,16 +96,13 @@ def depths(name: str) -> range:
     return range(1, name.count(".") + 2)
 
 
-def own_files(configuration: Mapping[str, Any]) -> str | None:
-    """Hash of names, sizes and times of change of the local files that a stage's data read, by their option `path`."""
-    path = configuration["data"]["init_args"].get("path")
-    local = Path(path).expanduser() if isinstance(path, str) else None
-    if local is None or not local.exists():
-        return None  # of the hub, or to be refused when the data are prepared
-    return files_hash(local, local.stat().st_mtime_ns)
+def own_files(configuration: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Hashes of names, sizes and times of change of the local files that a stage's data read, by option."""
+    found = local_paths(configuration["data"]["init_args"])
+    return {option: [files_hash(path, path.stat().st_mtime_ns) for path in paths] for option, paths in found.items()}
 
 
 @cache
 def files_hash(path: Path, changed: int) -> str:
     """Hash of all files of a folder, or of a file; remembered until its own time of change, in ns, is another."""
-    return digest([[Path(file).name, *size_and_time] for file, *size_and_time in describe_files(files_under(path))])
+    return digest(look([path]))

@@ -91,11 +91,15 @@ def require_plain(content: Any, file: Path, place: str = "") -> None:
 
 
 def select(experiment: Experiment, methods: Sequence[str]) -> Experiment:
-    """The experiment with these of its methods alone, and no learning rates to choose for the others."""
+    """The experiment with these of its methods alone, and no options to choose for the others."""
     grid, left_out = experiment.grid, set(experiment.methods) - set(methods)
     if grid is not None:
-        rates = {method: rates for method, rates in grid.learning_rates.items() if method not in left_out}
-        grid = replace(grid, learning_rates=rates)
+        options = {method: own for method, own in grid.options.items() if method not in left_out}
+        grid = replace(grid, options=options)
+    equal = experiment.equal_sequential_flops
+    if equal is not None:
+        kept = [method for method in equal.methods if method not in left_out]
+        experiment = replace(experiment, equal_sequential_flops=replace(equal, methods=kept) if kept else None)
     return replace(experiment, methods={name: experiment.methods[name] for name in methods}, grid=grid)
 
 

@@ -15,9 +15,10 @@ from memtrain.experiment.execution import execute, unfinished
 from memtrain.experiment.launcher import end_with_launcher, launch
 from memtrain.experiment.measurement import measure
 from memtrain.experiment.modules import check_modules
-from memtrain.experiment.plan import RunPlan, plan_runs, plan_stages
+from memtrain.experiment.plan import RunPlan, plan_run, plan_runs
 from memtrain.experiment.runs import Run, list_runs
 from memtrain.experiment.specification import Experiment
+from memtrain.experiment.timing import other_hardware, read_timings
 from memtrain.experiment.tuning import tuned, write_tuning
 from memtrain.files import write_text
 from memtrain.fit.trainer import has_gpu
@@ -41,9 +42,7 @@ def run_index(experiment: Experiment, directory: Path, index: int) -> None:
     runs = list_runs(experiment)
     if not 0 <= index < len(runs):
         raise ValueError(f"--index is {index}, but {experiment.name} has runs 0 to {len(runs) - 1}.")
-    run = runs[index]
-    plan = RunPlan(index, run, plan_stages(experiment, run, dict(run.rates)))
-    (plan,) = tuned(experiment, [plan], directory)
+    (plan,) = tuned(experiment, [plan_run(experiment, index, runs[index])], directory)
     execute(experiment, plan, directory)
 
 
@@ -71,6 +70,8 @@ def launch_experiment(experiment: Experiment, directory: Path, jobs: int | None 
     tuning, compared = checked_plans(experiment)
     prepare_data(experiment)
     file = write_experiment(experiment, directory)
+    for sentence in other_hardware(read_timings(directory).values()):
+        console.print(sentence, markup=False)
 
     def train(plans: Sequence[RunPlan]) -> list[Run]:
         left = unfinished(plans, directory)
@@ -80,7 +81,8 @@ def launch_experiment(experiment: Experiment, directory: Path, jobs: int | None 
 
     failed = train(tuning)
     if not failed:
-        write_tuning(experiment, directory)
+        for sentence in write_tuning(experiment, directory):
+            console.print(sentence, markup=False)
         failed = train(tuned(experiment, compared, directory))
     return len(failed)
 
@@ -89,7 +91,7 @@ def local_jobs(experiment: Experiment, jobs: int | None) -> int:
     """Runs at a time on this machine.
 
     Raises:
-        ValueError: if several were to share a GPU while their steps are timed.
+        ValueError: if several were to share a GPU under a budget in seconds.
     """
     trainers = [{**experiment.trainer, **stage.trainer} for stage in experiment.stages.values()]
     accelerators = [trainer.get("accelerator", "auto") for trainer in trainers]
@@ -98,8 +100,8 @@ def local_jobs(experiment: Experiment, jobs: int | None) -> int:
         return JOBS_ON_CPU if on_cpu else 1
     if jobs > 1 and not on_cpu and experiment.budget.seconds is not None:
         raise ValueError(
-            f"--jobs is {jobs}, but runs that share a GPU slow each other down, and so would be given fewer steps for "
-            "their seconds; leave --jobs out, or give --set budget='{steps: 4000}' in place of seconds."
+            f"--jobs is {jobs}, but runs that share a GPU slow each other down, and so take more than their "
+            "seconds; leave --jobs out, or give --set budget='{steps: 4000}' in place of seconds."
         )
     return jobs
 
@@ -129,7 +131,7 @@ def checked_plans(experiment: Experiment) -> tuple[list[RunPlan], list[RunPlan]]
     check_data(experiment)
     plans = plan_runs(experiment)
     check_modules(plans)
-    return [plan for plan in plans if plan.run.rates], [plan for plan in plans if not plan.run.rates]
+    return [plan for plan in plans if plan.run.options], [plan for plan in plans if not plan.run.options]
 
 
 def write_experiment(experiment: Experiment, directory: Path) -> Path:

@@ -1,14 +1,13 @@
 """From an experiment to its runs: one method at one difficulty with one seed each."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from memtrain.experiment.options import folder_name, spelled
 from memtrain.experiment.specification import Experiment, Number
-
-Rates = Mapping[str, float]
-"""Learning rates by stage; a stage that is not in it keeps the file's."""
 
 
 @dataclass(frozen=True)
@@ -19,24 +18,23 @@ class Run:
         method: name of the method.
         difficulty: training difficulty, or None.
         seed: seed of the run.
-        rates: the learning rates that a tuning run tries, as (stage, rate) pairs; empty: a run of the comparison.
+        options: the options that a tuning run tries, as (name, value) pairs; empty: a run of the comparison.
     """
 
     method: str
     difficulty: Number | None
     seed: int
-    rates: tuple[tuple[str, float], ...] = ()
+    options: tuple[tuple[str, Any], ...] = ()
 
     @property
     def folder(self) -> Path:
         """Where the run lives, below the experiment's folder."""
         place = Path(self.method, "any" if self.difficulty is None else str(self.difficulty), str(self.seed))
-        tried = "-".join(f"{stage}_{rate:g}" for stage, rate in self.rates)
-        return Path("tuning", place, tried) if self.rates else place
+        return Path("tuning", place, folder_name(dict(self.options))) if self.options else place
 
     def __str__(self) -> str:
         words = [self.method] + ([str(self.difficulty)] if self.difficulty is not None else [])
-        return " ".join([*words, f"seed {self.seed}", *(f"{stage} lr {rate:g}" for stage, rate in self.rates)])
+        return " ".join([*words, f"seed {self.seed}", *([spelled(dict(self.options))] if self.options else [])])
 
 
 def list_runs(experiment: Experiment) -> list[Run]:
@@ -45,26 +43,16 @@ def list_runs(experiment: Experiment) -> list[Run]:
     if experiment.grid is not None:
         grid = experiment.grid
         difficulties = experiment.difficulties if grid.difficulty is None else [grid.difficulty]
-        for method, rates in grid.learning_rates.items():
-            tried = combinations(rates, experiment.methods[method])
+        for method, options in grid.options.items():
+            tried = combinations(options)
             tuning += [Run(method, *rest) for rest in itertools.product(difficulties, grid.seeds, tried)]
     compared = itertools.product(experiment.seeds, experiment.difficulties, experiment.methods)
     return tuning + [Run(method, difficulty, seed) for seed, difficulty, method in compared]
 
 
-def combinations(rates: list[float] | dict[str, list[float]], stages: list[str]) -> list[tuple[tuple[str, float], ...]]:
-    """The learning rates to try.
-
-    Args:
-        rates: rates of all stages together, or of each stage.
-        stages: stages of the method.
-
-    Returns:
-        One tuple of (stage, rate) pairs for each trial.
-    """
-    if isinstance(rates, list):
-        return [tuple((stage, rate) for stage in stages) for rate in rates]
-    return [tuple(zip(rates, trial, strict=True)) for trial in itertools.product(*rates.values())]
+def combinations(options: Mapping[str, Sequence[Any]]) -> list[tuple[tuple[str, Any], ...]]:
+    """All trials of a method, as (name, value) pairs each, from the values to try of each option."""
+    return [tuple(zip(options, trial, strict=True)) for trial in itertools.product(*options.values())]
 
 
 def evaluation_difficulties(experiment: Experiment, difficulty: Number | None) -> list[Number | None]:

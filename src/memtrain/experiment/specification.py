@@ -1,6 +1,9 @@
 """The experiment file: what it may say."""
 
 from dataclasses import dataclass, field
+from typing import Literal
+
+from memtrain.experiment.options import number
 
 Number = int | float
 
@@ -51,13 +54,28 @@ class Budget:
     """What each method may spend on training, the same for all: seconds or steps.
 
     Args:
-        seconds: training seconds; turned into steps by timing, before a stage starts (on a CPU in CPU seconds of the
-            process, so that other work on the machine takes no steps from a run).
+        seconds: training seconds; turned into steps by timing, once for all seeds of a method, before the runs (on a
+            CPU in CPU seconds of the process, so that other work on the machine takes no steps from a run).
         steps: optimizer steps.
     """
 
     seconds: float | None = None
     steps: int | None = None
+
+
+@dataclass(frozen=True)
+class EqualFlops:
+    """Methods that are trained for as many sequential FLOPs as another, in place of the budget.
+
+    Their number of steps follows from what a step of each costs, so that their schedules end there.
+
+    Args:
+        reference: the method that is trained under the budget.
+        methods: those that take its sequential FLOPs; one that is to be seen at both budgets has two names.
+    """
+
+    reference: str
+    methods: list[str]
 
 
 @dataclass(frozen=True)
@@ -79,21 +97,32 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Grid:
-    """Learning rates to choose from on the validation split, before the runs.
+    """Options to choose on the validation split, before the runs.
 
     Args:
-        learning_rates: for each method either a list, tried in all of its stages together, or a list for each of its
-            stages, of which all combinations are tried.
+        options: for each method the options to choose, each with the values to try; all combinations are tried. An
+            option is named `STAGE.model.NAME`; `*.model.NAME`: the same value in all stages of the method that have it;
+            `data.NAME`, as data.batch_size; or `network.NAME`, as network.width. NAME may go deeper: windows.starts.
         seeds: seeds of the tuning runs, none of them among the experiment's own.
         difficulty: difficulty to tune at; null: each one on its own.
+        unequal: whether methods may have different numbers of trials; one that `options` does not name has none.
+        at_chance: what if no trial of a method leaves chance. stop: nothing is compared; file: its runs take the
+            file's own options, to be said before the trials are seen.
     """
 
-    learning_rates: dict[str, list[float] | dict[str, list[float]]]
+    options: dict[str, dict[str, list]]
     seeds: list[int]
     difficulty: Number | None = None
+    unequal: bool = False
+    at_chance: Literal["stop", "file"] = "stop"
 
     def __post_init__(self) -> None:
-        """Name the difficulty as `Difficulty` does."""
+        """Name the difficulty as `Difficulty` does, and read numbers that YAML takes for words."""
+        numbers = {
+            method: {name: [number(value) for value in values] for name, values in own.items()}
+            for method, own in self.options.items()
+        }
+        object.__setattr__(self, "options", numbers)
         if self.difficulty is not None:
             object.__setattr__(self, "difficulty", whole(self.difficulty))
 
@@ -135,6 +164,7 @@ class Experiment:
         stages: the stages that methods are made of, by name.
         methods: for each method the names of its stages; each stage starts from the checkpoint of the one before.
         budget: what each method may spend.
+        equal_sequential_flops: methods that spend what another one does; null: none.
         evaluation: how checkpoints are read.
         family: the pairs of methods that are compared at each difficulty, as [[smt_dmt, bptt]]; null: each two.
             The more pairs, the more seeds a verdict needs, so declare those that the claim is about, before the runs:
@@ -142,7 +172,7 @@ class Experiment:
         solved_at: accuracy in 0..1 from which on a run has solved its task, as 0.95, where runs solve it or stay at
             chance: methods are then compared by how many seeds solve it; null: by the seeds' accuracies or losses.
         seeds: one run each.
-        grid: learning rates to choose from; null: those of the stages.
+        grid: options to choose from; null: those of the file.
         measurement: in place of everything from `data` to `grid`: `class_path` of a function and its `init_args`.
         slurm: what to ask a cluster for.
     """
@@ -156,6 +186,7 @@ class Experiment:
     stages: dict[str, Stage] = field(default_factory=dict)
     methods: dict[str, list[str]] = field(default_factory=dict)
     budget: Budget = field(default_factory=Budget)
+    equal_sequential_flops: EqualFlops | None = None
     evaluation: Evaluation = field(default_factory=Evaluation)
     family: list[list[str]] | None = None
     solved_at: float | None = None
@@ -163,6 +194,11 @@ class Experiment:
     grid: Grid | None = None
     measurement: dict | None = None
     slurm: Slurm = field(default_factory=Slurm)
+
+    def reference_of(self, method: str) -> str | None:
+        """The method whose sequential FLOPs this one takes; None: it has the budget."""
+        equal = self.equal_sequential_flops
+        return equal.reference if equal is not None and method in equal.methods else None
 
     @property
     def difficulties(self) -> list[Number | None]:

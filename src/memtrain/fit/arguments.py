@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -116,8 +115,10 @@ def check_files(words: Sequence[str]) -> None:
     """
     for word, following in pairwise([*words, ""]):
         option, _, value = word.partition("=")
-        file = Path(value or following)
-        if option not in ("--config", "-c") or not file.is_file():
+        if option not in ("--config", "-c"):
+            continue
+        file = expanded(option, value or following)
+        if not file.is_file():
             continue
         try:
             content = yaml.safe_load(file.read_text(encoding="utf-8"))

@@ -3,10 +3,11 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from signal import Signals
 from typing import Any
 
 from lightning import Trainer
-from lightning.fabric.plugins.environments import SLURMEnvironment
+from lightning.fabric.plugins.environments import ClusterEnvironment, SLURMEnvironment, TorchElasticEnvironment
 
 from memtrain.files import LAST_CHECKPOINT
 from memtrain.private import HPC_CHECKPOINTS
@@ -62,8 +63,22 @@ def is_next_turn() -> bool:
     return SLURMEnvironment.detect() and int(os.environ.get("SLURM_RESTART_COUNT", 0)) > 0
 
 
+def requeue_signal(plugins: Sequence[Any]) -> Signals | None:
+    """The signal by which SLURM says that the time limit is near; None: nobody waits for one.
+
+    Args:
+        plugins: of the trainer. Without a cluster among them, Lightning takes SLURM if that has started this process,
+            and not torchrun.
+    """
+    chosen = [plugin for plugin in plugins if isinstance(plugin, ClusterEnvironment)]
+    if not chosen and SLURMEnvironment.detect() and not TorchElasticEnvironment.detect():
+        chosen = [SLURMEnvironment()]
+    found = [plugin for plugin in chosen if isinstance(plugin, SLURMEnvironment) and plugin.auto_requeue]
+    return found[0].requeue_signal if found else None
+
+
 def left_at_time_limit(folder: Path) -> Path | None:
-    """The newest checkpoint that Lightning has saved when a time limit was near, and would continue by itself."""
+    """The newest checkpoint that Lightning itself has saved when a time limit was near, and would continue."""
     found = folder.glob(HPC_CHECKPOINTS)
     return max(found, key=lambda path: path.stat().st_mtime, default=None)
 

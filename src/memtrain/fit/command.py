@@ -26,6 +26,7 @@ from memtrain.fit.checks import explain, require_usable, without_enums
 from memtrain.fit.cluster import continues_by_itself, is_next_turn, require_processes, require_srun
 from memtrain.fit.continuing import require_checkpoint, require_same_options
 from memtrain.fit.directories import new_directory
+from memtrain.fit.memory import MemoryNote, require_room
 from memtrain.fit.monitors import MonitoredMetrics
 from memtrain.fit.saving import AtomicCheckpointIO
 from memtrain.fit.trainer import as_list, callbacks, loggers, named_by_step, require_devices
@@ -141,6 +142,7 @@ class MemtrainCLI(LightningCLI):
         self.config_init = self.parser.instantiate_classes(self.without_source())
         built = self.of_command(self.config_init)
         self.datamodule, self.model = built.data, built.model
+        require_room(self.datamodule)
         self.trainer = self.instantiate_trainer()
         if self.command == "fit" and self.checkpoint is not None:
             require_same_options(self.checkpoint, self.model, self.datamodule)
@@ -173,7 +175,7 @@ class MemtrainCLI(LightningCLI):
         kwargs["plugins"] = [*as_list(options.plugins), AtomicCheckpointIO()]
         kwargs["logger"] = loggers(options.logger, self.command, directory, events, self.steps_before())
         chosen = [*named_by_step(as_list(options.callbacks)), *self.callbacks]
-        kwargs["callbacks"] = [MonitoredMetrics(chosen), *chosen, *kept]
+        kwargs["callbacks"] = [MonitoredMetrics(chosen), MemoryNote(), *chosen, *kept]
         return self.checked_trainer(**kwargs)
 
     def checked_trainer(self, **kwargs: Any) -> Trainer:

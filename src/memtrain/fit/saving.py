@@ -53,6 +53,8 @@ class LastCheckpoint(Checkpoint):
         self.path: Path | None = None
         self.saved: int | None = None
         """The optimizer step of the newest checkpoint that this process has written."""
+        self.due = False
+        """Whether a checkpoint is to follow the step that is being done, whatever its number."""
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Decide where the file will be; a folder named by the time is another in each process."""
@@ -69,7 +71,7 @@ class LastCheckpoint(Checkpoint):
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any) -> None:
         """The validation of a step comes first: a run that continues from between the two would leave it out."""
         ends = stops_early(trainer) or trainer.global_step == trainer.max_steps
-        if (ends or trainer.global_step % self.every == 0) and not validates_now(trainer):
+        if (ends or self.due or trainer.global_step % self.every == 0) and not validates_now(trainer):
             self.save(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -104,7 +106,7 @@ class LastCheckpoint(Checkpoint):
             return
         assert self.path is not None  # since setup
         trainer.save_checkpoint(self.path, weights_only=False)  # the whole state, not the weights alone
-        self.saved = trainer.global_step
+        self.saved, self.due = trainer.global_step, False
         for logger in trainer.loggers:
             if isinstance(logger, MetricsTable):
                 logger.cover_checkpoint()

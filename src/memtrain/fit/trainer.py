@@ -11,10 +11,12 @@ from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
 
 from memtrain.callbacks import Axes, DriftCurve, Hyperparameters, MemoryGeometry, Samples
+from memtrain.fit.cluster import requeue_signal
 from memtrain.fit.costs import CostRecord
 from memtrain.fit.predictions import PredictionTable
 from memtrain.fit.progress_bar import StepBar
 from memtrain.fit.saving import LastCheckpoint
+from memtrain.fit.signals import BetweenSteps
 from memtrain.fit.table import MetricsTable
 from memtrain.fit.timeline import Timeline
 
@@ -87,9 +89,10 @@ def callbacks(options: Namespace, command: str, directory: Path, every: int, alo
     kept: list[Callback] = [*bar, CostRecord(), Axes(), DriftCurve(), Samples(), MemoryGeometry()]
     if alone:
         kept.append(Hyperparameters())  # else they are those of all stages, and not known here
-    if options.enable_checkpointing is not False and not options.fast_dev_run:
-        kept.append(LastCheckpoint(every))
-    return kept
+    records = options.enable_checkpointing is not False and not options.fast_dev_run
+    last = LastCheckpoint(every) if records else None
+    kept.append(BetweenSteps(requeue_signal(as_list(options.plugins)), last))
+    return kept if last is None else [*kept, last]
 
 
 def named_by_step(chosen: list[Callback]) -> list[Callback]:

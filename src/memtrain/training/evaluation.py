@@ -6,10 +6,10 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torchmetrics import CatMetric, MetricCollection
+from torchmetrics import CatMetric, MeanMetric, MetricCollection
 
 from memtrain.batch import SequenceBatch, Targets
-from memtrain.metrics.drift import Drift
+from memtrain.metrics.drift import Drift, future_divergence
 from memtrain.metrics.prediction import Prediction
 from memtrain.metrics.rank import effective_rank
 from memtrain.networks import RNN, OutputDescription, OutputHead, SequenceModel, Teacher
@@ -35,6 +35,7 @@ class Predictions:
         memories: the teacher's, `[B, T, K, D]`; None where they were not computed everywhere.
         one_step: the RNN's from the teacher's memories, likewise.
         everywhere: whether memories of whole sequences are to be measured.
+        divergence: of the futures that these foretell; see `future_divergence`. None where it was not computed.
     """
 
     parameters: dict[str, Tensor]
@@ -44,6 +45,7 @@ class Predictions:
     memories: Tensor | None = None
     one_step: Tensor | None = None
     everywhere: bool = False
+    divergence: tuple[Tensor, Tensor] | None = None
 
     def per_sample(self, reading: str) -> dict[str, Tensor]:
         """Means over each sample's valid targets, and their number, `[B]` each; NaN where a mean is over none.
@@ -96,7 +98,7 @@ def predict_with_memories(
     bearing = bearing_timesteps(batch.mask)
     targets = batch.at(bearing)
     parameters: dict[str, Tensor] = {}
-    states = memories = one_step = None
+    states = memories = one_step = divergence = None
     if rnn is not None:
         initial = rnn.initial_memory(len(inputs))
         embeddings = rnn.embed(inputs)
@@ -114,11 +116,13 @@ def predict_with_memories(
             index = torch.where(after > 0, torch.searchsorted(wanted, after - 1) + 1, 0)
             one_step = rnn.step(before[:, index], embeddings[:, after])
             parameters["one_step"] = rnn.read(one_step[:, bearing] if everywhere else one_step, targets.ahead)
+            if everywhere and states is not None:
+                divergence = future_divergence(teacher, states, memories, batch)
     if not everywhere:
         memories = one_step = None
     model = rnn if rnn is not None else teacher
     assert model is not None
-    return Predictions(parameters, model.head, targets, states, memories, one_step, everywhere)
+    return Predictions(parameters, model.head, targets, states, memories, one_step, everywhere, divergence)
 
 
 class Evaluation(nn.Module):
@@ -129,8 +133,8 @@ class Evaluation(nn.Module):
     memories as there are timesteps.
 
     Logged names: `{reading}/{loss|...}` with the description's `names` and `further` numbers, `one_step/error`,
-    `drift/{mean|equilibrium|relative}`, `memory/{uniformity|effective_rank}` of the teacher's memories, or of the RNN's
-    own where there is no teacher, and `rollout/{uniformity|effective_rank}` of the RNN's own.
+    `drift/{mean|equilibrium|relative|functional}`, `memory/{uniformity|effective_rank}` of the teacher's memories, or
+    of the RNN's own where there is no teacher, and `rollout/{uniformity|effective_rank}` of the RNN's own.
 
     Args:
         readings: names of the predictions.
@@ -143,7 +147,7 @@ class Evaluation(nn.Module):
             {reading: Prediction(outputs.names, outputs.of_classes) for reading in readings}
         )
         self.further = nn.ModuleDict({reading: outputs.further() for reading in readings})
-        self.drift, self.one_step = Drift(), Drift()
+        self.drift, self.one_step, self.functional = Drift(), Drift(), MeanMetric(nan_strategy="disable")
         self.kept = nn.ModuleDict({name: CatMetric(nan_strategy="disable") for name in ("memory", "rollout")})
 
     def of(self, reading: str) -> Prediction:
@@ -166,6 +170,9 @@ class Evaluation(nn.Module):
         if result.memories is not None and result.states is not None and result.one_step is not None:
             self.drift.update(result.states, result.memories)
             self.one_step.update(result.one_step, result.memories)
+        if result.divergence is not None:
+            nats, mask = result.divergence
+            self.functional.update(nats.detach(), mask.to(nats.dtype))
         memories = result.memories if result.memories is not None else result.states
         for name, kept in (("memory", memories), ("rollout", result.states)):
             if result.everywhere and kept is not None:
@@ -184,6 +191,8 @@ class Evaluation(nn.Module):
             drift = self.drift.compute()
             values |= {f"drift/{name}": drift[name] for name in ("mean", "equilibrium", "relative")}
             values["one_step/error"] = self.one_step.compute()["mean"]
+        if self.functional.update_called:
+            values["drift/functional"] = self.functional.compute()
         for name in self.kept:
             if self.memories(name).update_called:
                 kept = self.memories(name).compute()
@@ -195,8 +204,8 @@ class Evaluation(nn.Module):
 
     def reset(self) -> None:
         """Forget all batches."""
-        metrics = (*map(self.of, self.predictions), *map(self.memories, self.kept), self.drift, self.one_step)
-        for metric in metrics:
+        drifts = self.drift, self.one_step, self.functional
+        for metric in (*map(self.of, self.predictions), *map(self.memories, self.kept), *drifts):
             metric.reset()
         for metrics_of_split in map(self.of_split, self.further):
             metrics_of_split.reset()

@@ -33,7 +33,7 @@ class StageModule(EvaluatedModule):
         learning_rate: AdamW's step size after warm-up.
         weight_decay: AdamW's decoupled weight decay.
         betas: AdamW's decay rates of the two moments.
-        warmup_steps: optimizer steps over which the learning rate rises linearly from 0.
+        warmup_steps: optimizer steps over which the learning rate rises linearly from 0; at most 5 % of the stage's.
         schedule: constant or cosine (to 0 at `max_steps`) after warm-up.
         clip: largest norm of the gradient of each network, on its own; 0: no clipping.
         micro_batches: parts of each rank's batch that go through the networks one after the other, to save memory; a
@@ -58,7 +58,7 @@ class StageModule(EvaluatedModule):
     ) -> None:
         super().__init__(interface)
         require_at_least("model.micro_batches", micro_batches, 1)
-        require_at_least("model.clip", clip, 0, example="1, or 0 for no clipping")
+        optimization.require_sound(learning_rate, betas, weight_decay, warmup_steps, clip)
         self.automatic_optimization = False  # a step clips each network on its own and takes means over micro-batches
         self.save_hyperparameters(ignore=["init_from", "interface"])
         self.hparams["interface"] = interface.to_primitive()

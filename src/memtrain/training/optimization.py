@@ -5,14 +5,36 @@ from typing import Literal
 
 import torch
 from lightning import Trainer
+from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LinearLR, LRScheduler, SequentialLR
 
 from memtrain.batch import SequenceBatch
+from memtrain.limits import require_at_least
 
 Schedule = Literal["constant", "cosine"]
+LONGEST_WARMUP = 0.05
+"""Part of a stage that its warm-up may take: one that outlasts a short stage would train at a fraction of the rate."""
+
+
+def require_sound(
+    learning_rate: float, betas: tuple[float, float], weight_decay: float, warmup_steps: int, clip: float
+) -> None:
+    """Refuse options of the optimizer with which it cannot work.
+
+    Raises:
+        ValueError: naming option, value and remedy.
+    """
+    require_at_least("model.learning_rate", learning_rate, 0, example=1e-3)
+    require_at_least("model.weight_decay", weight_decay, 0, example=0.01)
+    require_at_least("model.warmup_steps", warmup_steps, 0, example="50, or 0 for none")
+    require_at_least("model.clip", clip, 0, example="1, or 0 for no clipping")
+    if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+        raise ValueError(
+            f"model.betas is {list(betas)}, but must be two numbers from 0 to below 1; choose for example [0.9, 0.95]."
+        )
 
 
 def trainable(networks: Mapping[str, nn.Module | None]) -> dict[str, list[nn.Parameter]]:
@@ -50,15 +72,31 @@ def adamw(
     return AdamW(groups, learning_rate, betas, weight_decay=weight_decay, fused=not scaled)
 
 
+def warmup_within(warmup_steps: int, total_steps: int) -> int:
+    """Steps of a stage's warm-up: those given, but no more than `LONGEST_WARMUP` of the stage, rounded down.
+
+    Args:
+        warmup_steps: as given.
+        total_steps: steps of the whole stage.
+    """
+    return min(warmup_steps, int(LONGEST_WARMUP * total_steps))
+
+
 def warmup_schedule(optimizer: Optimizer, warmup_steps: int, total_steps: int, schedule: Schedule) -> LRScheduler:
-    """Linear warm-up from 0, then constant, or a cosine to 0 at `total_steps`.
+    """Linear warm-up from 0, then constant, or a cosine to 0 at `total_steps`; logs where the warm-up is shortened.
 
     Args:
         optimizer: the optimizer whose learning rates are scaled.
-        warmup_steps: steps of the warm-up; the first step already has rate 1 / warmup_steps.
+        warmup_steps: as given; see `warmup_within`. The first step already has rate 1 / (steps of the warm-up).
         total_steps: steps of the whole stage.
         schedule: constant or cosine.
     """
+    given, warmup_steps = warmup_steps, warmup_within(warmup_steps, total_steps)
+    if warmup_steps < given:
+        rank_zero_info(
+            f"The warm-up takes {warmup_steps} steps, not {given}: at most {LONGEST_WARMUP:.0%} of the stage's "
+            f"{total_steps}."
+        )
     rest: LRScheduler
     if schedule == "constant":
         rest = ConstantLR(optimizer, factor=1.0, total_iters=0)

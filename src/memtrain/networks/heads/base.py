@@ -97,6 +97,10 @@ class OutputHead(nn.Module, ABC):
             `[B]`, or C numbers `[B, C]`.
         """
 
+    def divergence(self, parameters: Tensor, others: Tensor) -> Tensor | None:
+        """`KL(p || q)` of two distributions of each target, in nats, the shape of the targets; None: not known."""
+        return None
+
     def groups(self, targets: Targets) -> dict[str, Tensor]:
         """Which targets belong to each of the description's `groups`: bool, the shape of the targets, by name."""
         return {}

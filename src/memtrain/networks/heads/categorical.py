@@ -51,6 +51,12 @@ class CategoricalHead(OutputHead, nn.Linear):
         """See `OutputHead.metrics`; `accuracy`: whether the likeliest class is the target."""
         return {"accuracy": (parameters.argmax(-1) == targets) & mask}
 
+    def divergence(self, parameters: Tensor, others: Tensor) -> Tensor:
+        """See `OutputHead.divergence`; exact."""
+        precise = torch.promote_types(parameters.dtype, torch.float32)
+        own, other = parameters.log_softmax(-1, precise), others.log_softmax(-1, precise)
+        return (own.exp() * (own - other)).sum(-1)
+
     def groups(self, targets: Targets) -> dict[str, Tensor]:
         """See `OutputHead.groups`; the regimes."""
         return in_regimes(self.regimes, targets)

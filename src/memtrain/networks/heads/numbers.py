@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import kl_divergence
 from torch.nn import functional as F
 
 from memtrain.batch import Targets
@@ -168,6 +169,13 @@ class NumberHead(OutputHead, nn.Linear):
         distribution, values = self.distribution(parameters), present(targets, mask)
         kind, numbers = precise(parameters).dtype, self.outputs.measure(distribution, values)
         return {name: number.to(kind).masked_fill(~mask, 0.0) for name, number in numbers.items()}
+
+    def divergence(self, parameters: Tensor, others: Tensor) -> Tensor | None:
+        """See `OutputHead.divergence`; None where torch knows no formula, as for Student's t-distributions."""
+        try:
+            return kl_divergence(self.distribution(parameters), self.distribution(others))
+        except NotImplementedError:
+            return None
 
     def groups(self, targets: Targets) -> dict[str, Tensor]:
         """See `OutputHead.groups`."""
