@@ -126,6 +126,7 @@ def origin(command: str, reference: Reference | None) -> dict[str, Any]:
     """Where a result comes from; the lists of results are still empty."""
     record = provenance() | {"command": command, "date": date.today().isoformat()}
     record["reference"] = reference and reference.digests
+    record["versions"]["onnxruntime"] = version("onnxruntime")
     if reference is not None:
         record["versions"] |= {name: version(name) for name in ("x-transformers", "einops")}
     return record | {"precision": "float32", "parity": None, "workloads": []}

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -30,8 +31,10 @@ from memtrain.data.blocks import BLOCK_SIZE
 from memtrain.experiment.plan import plan_stages
 from memtrain.experiment.reading import read_experiment
 from memtrain.experiment.runs import Run
+from memtrain.export import FORMATS, ExportStep, example_inputs
+from memtrain.export.folder import ExportedModel
 from memtrain.fit import MemtrainCLI
-from memtrain.networks import RNN, NetworkOptions
+from memtrain.networks import RNN, Interface, NetworkOptions
 from memtrain.networks.cells import GRUCell
 from memtrain.networks.generation import generate_tokens
 from memtrain.training import BPTTModule, SMTModule
@@ -166,11 +169,19 @@ def bptt(name: str, reference: Reference | None, setting: Setting) -> Pair:
     return Pair(Side(ours), Side(theirs), work)
 
 
-def generation(name: str, reference: Reference | None, setting: Setting) -> Pair:
-    """Tokens that the RNN writes on its own, after one token of prompt (workload E)."""
+def generation(name: str, reference: Reference | None, setting: Setting, onnx_threads: int | None = None) -> Pair:
+    """Tokens that the RNN writes on its own, after one token of prompt (workload E).
+
+    Args:
+        name: of the workload.
+        reference: the authors' code, or None.
+        setting: sizes of the work.
+        onnx_threads: run our side in ONNX Runtime with so many threads; None: in torch.
+    """
     rnn = RNN(setting.size.network(), setting.size.interface).eval().requires_grad_(False)
     prompt = torch.randint(setting.size.vocabulary, (setting.batch, 1))
-    ours = Side(lambda: generate_tokens(rnn, prompt, setting.rollout), units=setting.rollout)
+    model = rnn if onnx_threads is None else exported(rnn, setting.size.interface, onnx_threads)
+    ours = Side(lambda: generate_tokens(model, prompt, setting.rollout), units=setting.rollout)
     if reference is None:
         return Pair(ours, None, {})
     _, theirs = reference.networks(setting.size)
@@ -183,6 +194,15 @@ def generation(name: str, reference: Reference | None, setting: Setting) -> Pair
     }
     check_equal_work(name, **work)
     return Pair(ours, Side(write, units=setting.rollout), work)
+
+
+def exported(rnn: RNN, interface: Interface, threads: int) -> ExportedModel:
+    """The same RNN in ONNX Runtime."""
+    step, onnx = ExportStep(rnn), FORMATS["onnx"]
+    with TemporaryDirectory() as folder:
+        onnx.write(step, example_inputs(interface.inputs, 2, torch.Generator()), Path(folder))
+        run = onnx.run(Path(folder), {}, threads)
+    return ExportedModel(run, step.initial_memory(1), interface)
 
 
 def count(module: nn.Module) -> int:

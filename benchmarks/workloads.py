@@ -13,6 +13,7 @@ from benchmarks.builders import Pair
 from benchmarks.loop import lightning_loop
 from benchmarks.reference import Reference
 from benchmarks.settings import FULL, SMALL, Setting
+from memtrain.export.session import THREADS
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,9 @@ ROLLOUT = (
 )
 PROBES = ("retrieval", "string_copy", "stack", "key_value_recall", "modular_arithmetic")
 
+ONNX_THREADS = THREADS
+"""Of ONNX Runtime: as `memtrain stream` and `generate` have them. Each of a few is worth timing on a new machine."""
+
 WORKLOADS = [
     Workload(
         "A_bidirectional",
@@ -95,6 +99,22 @@ WORKLOADS = [
     Workload("E_1", 6.0, "seconds per generated token, one sequence", Setting(SMALL, batch=1), builders.generation),
     Workload(
         "E_8", 4.0, "seconds per step of generating eight sequences", Setting(SMALL, batch=8), builders.generation
+    ),
+    Workload(
+        "E_1_onnx",
+        10.0,
+        "seconds per generated token, one sequence; ours exported and run by ONNX Runtime",
+        Setting(SMALL, batch=1),
+        builders.generation,
+        {"onnx_threads": ONNX_THREADS},
+    ),
+    Workload(
+        "E_8_onnx",
+        4.0,
+        "seconds per step of generating eight sequences; ours exported and run by ONNX Runtime",
+        Setting(SMALL, batch=8),
+        builders.generation,
+        {"onnx_threads": ONNX_THREADS},
     ),
     Workload("F", 1.5, f"SMT step, full model; {CAUSAL}", F, builders.smt, {"attention": "causal"}),
     Workload(

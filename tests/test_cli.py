@@ -46,7 +46,7 @@ def test_help_lists_every_command_without_importing_torch() -> None:
     script = "import sys, memtrain.cli as c\ntry: c.main(['--help'])\nfinally: assert 'torch' not in sys.modules"
     shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert shown.returncode == 0, shown.stderr
-    for command in ("fit", "validate", "test", "predict", "run", "compare", "generate"):
+    for command in ("fit", "validate", "test", "predict", "run", "compare", "generate", "export", "stream"):
         assert f"\n    {command} " in shown.stdout
 
 

@@ -62,6 +62,7 @@ def no_checkpoint(sound: Path, file: Path) -> None:
 
 COMMANDS: dict[str, Callable[[Path, Path], list[str]]] = {
     "generate": lambda file, _: ["generate", "--checkpoint", str(file), "--prompt", "1 0 2"],
+    "export": lambda file, folder: ["export", str(file), f"--output={folder}"],
     "init_from": lambda file, folder: stage("fit", f"--model.init_from={file}", directory=folder),
     "fit": lambda file, folder: stage("fit", f"--ckpt_path={file}", directory=folder),
     "fit last": lambda file, _: stage("fit", "--ckpt_path=last", directory=file.parents[1]),

@@ -1,5 +1,5 @@
-"""The command `memtrain`: a stage (fit, validate, test, predict), an experiment (run, compare, figures), or samples
-(generate, forecast).
+"""The command `memtrain`: a stage (fit, validate, test, predict), an experiment (run, compare, figures), or a trained
+model (generate, forecast, evaluate-policy, export, stream).
 
 Heavy imports happen inside the commands, so that `memtrain --help` answers at once.
 """
@@ -17,6 +17,7 @@ from typing import Literal
 from jsonargparse import ArgumentError, Namespace
 
 from memtrain.files import expanded
+from memtrain.model_commands import MODEL_COMMANDS, add_model_commands
 from memtrain.parsing import SentenceParser, chain, sentence
 from memtrain.private import is_out_of_memory
 
@@ -122,51 +123,7 @@ def command_parser() -> SentenceParser:
     figures.add_argument("folders", type=Path, nargs="+", help="folders with a results.csv, as experiments/demo")
     commands.add_subcommand("figures", figures, help="draw figures again from their tables")
 
-    generate = SentenceParser(
-        description="Draw samples from a trained RNN, alone, one token after the other. They mean something where it "
-        "has learned to predict the next token, as of text and images."
-    )
-    generate.add_argument("--checkpoint", type=Path, required=True, help="a checkpoint of stage smt, dmt or bptt")
-    generate.add_argument("--prompt", type=str, default=None, help="text or symbols to continue")
-    generate.add_argument("--length", type=int, default=None, help="tokens a sample (default: the training length)")
-    generate.add_argument("--samples", type=int, default=None, help="samples (default: 1 text, 16 images)")
-    generate.add_argument("--temperature", type=float, default=1.0, help="1: as learned; 0: the likeliest token")
-    generate.add_argument("--seed", type=int, default=0, help="of the random draws")
-    generate.add_argument("--output", type=Path, default=None, help="file to write (default: stdout; samples.png)")
-    commands.add_subcommand("generate", generate, help="draw text or images from a trained RNN")
-
-    forecast = SentenceParser(
-        description="Forecast each series of a table from its last observed target on, with a trained RNN, alone. "
-        "Columns that are known ahead stand in the rows after it, with empty targets."
-    )
-    forecast.add_argument("--checkpoint", type=Path, required=True, help="a checkpoint of stage smt, dmt or bptt")
-    forecast.add_argument("--data", type=Path, required=True, help="a file with the columns of the training data")
-    forecast.add_argument("--horizon", type=int, required=True, help="rows to forecast")
-    forecast.add_argument("--samples", type=int, default=100, help="sample paths of each series")
-    forecast.add_argument("--output", type=Path, default=Path("forecast.csv"), help="file to write: .csv, or .png")
-    forecast.add_argument(
-        "--levels",
-        type=float,
-        nargs="*",
-        default=[0.1, 0.5, 0.9],
-        help="levels of the quantiles, within 0 and 1; none: all sample paths are written",
-    )
-    forecast.add_argument("--seed", type=int, default=0, help="of the random draws")
-    commands.add_subcommand("forecast", forecast, help="forecast time series with a trained RNN")
-
-    policy = SentenceParser(
-        description="Let a model that was trained on logged behavior act in the environment, beside a random policy "
-        "and the expert that it was cloned from. Needs pip install 'memtrain[control]'."
-    )
-    policy.add_argument("--checkpoint", type=Path, required=True, help="a checkpoint trained to predict actions")
-    policy.add_argument("--episodes", type=int, default=200, help="episodes that each policy plays")
-    policy.add_argument("--temperature", type=float, default=0.0, help="0: the likeliest action; 1: as learned")
-    policy.add_argument("--seed", type=int, default=0, help="of environments and draws")
-    policy.add_argument(
-        "--environment", type=str, default=None, help="gymnasium environment of logs from a file: CartPole-v1"
-    )
-    policy.add_argument("--output", type=Path, default=None, help="CSV to write (default: none)")
-    commands.add_subcommand("evaluate-policy", policy, help="return and success of a cloned policy")
+    add_model_commands(commands)
     return parser
 
 
@@ -296,43 +253,4 @@ def figures(options: Namespace) -> int:
     return 0
 
 
-def generate(options: Namespace) -> int:
-    """`memtrain generate`."""
-    from memtrain.files import require_folder
-    from memtrain.generate import generate_samples
-
-    if options.output is not None:
-        require_folder("--output", options.output.parent)
-    generate_samples(**{key: value for key, value in options.items() if key != "config"})
-    return 0
-
-
-def forecast(options: Namespace) -> int:
-    """`memtrain forecast`."""
-    from memtrain.files import require_folder
-    from memtrain.forecast import forecast as forecast_table
-
-    require_folder("--output", options.output.parent)
-    forecast_table(**{key: value for key, value in options.items() if key != "config"})
-    return 0
-
-
-def policy(options: Namespace) -> int:
-    """`memtrain evaluate-policy`."""
-    from memtrain.control.command import play_checkpoint
-    from memtrain.files import require_folder
-
-    if options.output is not None:
-        require_folder("--output", options.output.parent)
-    play_checkpoint(**{key: value for key, value in options.items() if key != "config"})
-    return 0
-
-
-COMMANDS = {
-    "run": run,
-    "compare": compare,
-    "figures": figures,
-    "generate": generate,
-    "forecast": forecast,
-    "evaluate-policy": policy,
-}
+COMMANDS = {"run": run, "compare": compare, "figures": figures, **MODEL_COMMANDS}

@@ -2,23 +2,32 @@
 
 import io
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
 
 import torch
 from PIL import Image
 from torch import Tensor
 
 from memtrain.callbacks.samples import image_grid
-from memtrain.data import TokenDataModule
+from memtrain.data import SequenceDataModule, TokenDataModule
+from memtrain.export import export_checkpoint, open_export
+from memtrain.export.folder import is_export
+from memtrain.export.session import THREADS
 from memtrain.files import write_bytes, write_text
 from memtrain.limits import require_at_least
 from memtrain.networks import StreamingModel
 from memtrain.networks.generation import generate_tokens
+from memtrain.networks.sequence_model import Streaming
 from memtrain.training.loading import load_datamodule, load_module
 
 IMAGES, TEXTS = 16, 1
 """Samples drawn where no number is given."""
 PIXELS = 8
 """Side of the square that a generated pixel is shown as."""
+
+
+Runtime = Literal["torch", "onnx"]
 
 
 def generate_samples(
@@ -29,38 +38,26 @@ def generate_samples(
     temperature: float = 1.0,
     seed: int = 0,
     output: Path | None = None,
+    runtime: Runtime | None = None,
+    threads: int = THREADS,
 ) -> None:
     """Draw samples and print them, or write them to a file.
 
     Args:
-        checkpoint: of a stage that has an RNN.
+        checkpoint: of a stage that has an RNN, or a folder that `memtrain export` has made of one.
         prompt: text or symbols to continue; None: the data's own start.
         length: tokens to draw; None: as many as a training sequence has.
         samples: number of samples; None: 1 of text, 16 of images.
         temperature: 1 draws as learned, 0 takes the likeliest token.
         seed: of the draws.
         output: file to write; None: text is printed, images go to samples.png.
+        runtime: what runs the network; None: torch for a checkpoint, and for a folder what it was exported for.
+        threads: of the processor, for a folder and for runtime onnx.
 
     Raises:
         ValueError: where the checkpoint has no RNN, or predicts no tokens, or the data cannot start without a prompt.
     """
-    *_, model = load_module(checkpoint).models.values()
-    if not isinstance(model, StreamingModel):
-        raise ValueError(
-            f"{checkpoint} has no model that takes in one token after the other; give a checkpoint of stage smt, dmt, "
-            "bptt or baseline."
-        )
-    data = load_datamodule(checkpoint)
-    if not isinstance(data, TokenDataModule):
-        raise ValueError(
-            f"{checkpoint} was trained on {type(data).__name__}, whose sequences are numbers, not tokens; use memtrain "
-            "forecast."
-        )
-    if not data.predicts_tokens:
-        raise ValueError(
-            f"{checkpoint} was trained on {type(data).__name__} to name classes, so that it can draw nothing; "
-            "give a checkpoint that predicts the next token."
-        )
+    model, data = model_and_data(checkpoint, runtime, threads)
     images = data.modality == "image"
     samples = (IMAGES if images else TEXTS) if samples is None else samples
     length = data.sequence_length if length is None else length
@@ -81,6 +78,50 @@ def generate_samples(
         print(text, end="")
     else:
         write_text(output, text)
+
+
+def model_and_data(checkpoint: Path, runtime: Runtime | None, threads: int) -> tuple[Streaming, TokenDataModule]:
+    """What draws, and what it was trained on; see `generate_samples`."""
+    if is_export(checkpoint):
+        export = open_export(checkpoint)
+        format = export.description["format"]
+        if runtime is not None and (runtime == "onnx") != (format == "onnx"):
+            raise ValueError(
+                f"--runtime is {runtime}, but {checkpoint} is an export of format {format}; leave --runtime out, or "
+                "export again."
+            )
+        return export.model(threads), drawable(checkpoint, export.datamodule())
+    if runtime == "onnx":
+        data = drawable(checkpoint, load_datamodule(checkpoint))
+        with TemporaryDirectory() as folder:
+            export = open_export(export_checkpoint(checkpoint, "onnx", Path(folder, "export")))
+            return export.model(threads), data
+    *_, model = load_module(checkpoint).models.values()
+    if not isinstance(model, StreamingModel):
+        raise ValueError(
+            f"{checkpoint} has no model that takes in one token after the other; give a checkpoint of stage smt, dmt, "
+            "bptt or baseline."
+        )
+    return model, drawable(checkpoint, load_datamodule(checkpoint))
+
+
+def drawable(checkpoint: Path, data: SequenceDataModule) -> TokenDataModule:
+    """The data themselves.
+
+    Raises:
+        ValueError: if no tokens can be drawn of them.
+    """
+    if not isinstance(data, TokenDataModule):
+        raise ValueError(
+            f"{checkpoint} was trained on {type(data).__name__}, whose sequences are numbers, not tokens; use memtrain "
+            "forecast."
+        )
+    if not data.predicts_tokens:
+        raise ValueError(
+            f"{checkpoint} was trained on {type(data).__name__} to name classes, so that it can draw nothing; "
+            "give a checkpoint that predicts the next token."
+        )
+    return data
 
 
 def start_tokens(data: TokenDataModule, prompt: str | None) -> Tensor:

@@ -24,6 +24,8 @@ TARGETS = {
     "D": 2.5,
     "E_1": 6,
     "E_8": 4,
+    "E_1_onnx": 10,
+    "E_8_onnx": 4,
     "F": 1.5,
     "G_stack": 100,
     "H": 0.77,
@@ -36,7 +38,10 @@ def test_targets_are_those_that_were_set() -> None:
     assert {w.target for w in WORKLOADS if w.name.startswith("I_")} == {10}
 
 
-@pytest.mark.parametrize("workload", WORKLOADS, ids=lambda workload: workload.name)
+@pytest.mark.parametrize(
+    "workload",
+    [pytest.param(w, id=w.name, marks=[pytest.mark.slow] if w.name.endswith("onnx") else []) for w in WORKLOADS],
+)
 def test_a_workload_runs_without_the_reference(workload: Workload) -> None:
     quick = Workload(workload.name, 1.0, "", workload.setting.quick(), workload.build, workload.options)
     pair = quick.pair(None)

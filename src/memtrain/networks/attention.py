@@ -103,7 +103,7 @@ def attend_many(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bo
     Returns:
         `[B, H, P, d]`.
     """
-    if len(q) <= MOST_SAMPLES:
+    if q.shape[0] <= MOST_SAMPLES:  # len() would fix the batch size of an exported program
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
     cut = (q.split(MOST_SAMPLES), k.split(MOST_SAMPLES), v.split(MOST_SAMPLES))
     masks = [mask] * len(cut[0]) if mask is None or mask.dim() == 2 or len(mask) == 1 else mask.split(MOST_SAMPLES)

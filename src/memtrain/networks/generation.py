@@ -4,11 +4,11 @@ import torch
 from torch import Tensor
 
 from memtrain.limits import require_at_least
-from memtrain.networks.sequence_model import StreamingModel
+from memtrain.networks.sequence_model import Streaming
 
 
 def generate_tokens(
-    model: StreamingModel,
+    model: Streaming,
     prompt: Tensor,
     length: int,
     temperature: float = 1.0,

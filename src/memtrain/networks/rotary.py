@@ -41,10 +41,48 @@ class Rotary(nn.Module):
         return torch.polar(torch.ones_like(angles), angles)
 
 
+class RealRotary(nn.Module):
+    """`Rotary` without complex numbers, which export formats lack; `rotate` takes the rotations of both.
+
+    Args:
+        rotary: has the same frequencies.
+    """
+
+    frequencies: Tensor
+
+    def __init__(self, rotary: Rotary) -> None:
+        super().__init__()
+        self.register_buffer("frequencies", rotary.frequencies, persistent=False)
+
+    def forward(self, positions: Tensor) -> Tensor:
+        """The rotations at `positions`, as cosines and sines.
+
+        Args:
+            positions: int64 `[..., S]`, the timestamps of the tokens.
+
+        Returns:
+            `[..., S, 1, head_dimension]`: the cosines of all pairs of features, then their sines.
+        """
+        angles = positions[..., None, None] * self.frequencies
+        return torch.cat([angles.cos(), angles.sin()], dim=-1)
+
+
 def rotate(heads: Tensor, rotary: Tensor) -> Tensor:
-    """Rotate each pair of features of `heads` `[..., S, H, d]` by `rotary`, complex `[..., S, 1, d / 2]`."""
-    # A complex product is one fused operation forward and one backward; the usual swap of pairs takes five.
+    """Rotate each pair of features.
+
+    Args:
+        heads: `[..., S, H, d]`.
+        rotary: complex `[..., S, 1, d / 2]` of `Rotary`, or real `[..., S, 1, d]` of `RealRotary`.
+
+    Returns:
+        `[..., S, H, d]`.
+    """
     exact = heads.float() if heads.dtype in (torch.float16, torch.bfloat16) else heads
-    pairs = torch.view_as_complex(exact.view(*heads.shape[:-1], -1, 2))
-    rotated = torch.view_as_real(pairs * rotary).flatten(-2)
+    if rotary.is_complex():
+        # A complex product is one fused operation forward and one backward; the usual swap of pairs takes five.
+        pairs = torch.view_as_complex(exact.view(*heads.shape[:-1], -1, 2))
+        rotated = torch.view_as_real(pairs * rotary).flatten(-2)
+    else:
+        (even, odd), (cos, sin) = exact.unflatten(-1, (-1, 2)).unbind(-1), rotary.chunk(2, dim=-1)
+        rotated = torch.stack([even * cos - odd * sin, odd * cos + even * sin], dim=-1).flatten(-2)
     return rotated if exact is heads else rotated.to(heads.dtype)

@@ -47,9 +47,17 @@ class SequenceModel(Protocol):
         """Longest chain of operations of a forward pass over `length` inputs, per sample."""
 
 
-@runtime_checkable
-class StreamingModel(SequenceModel, Protocol):
-    """A sequence model that can take in one input after the other."""
+class Streaming(Protocol):
+    """Anything that takes in one input after the other and says what it expects."""
+
+    @property
+    def head(self) -> OutputHead:
+        """What its outputs mean, and how they are drawn from."""
 
     def prepared(self) -> Stream:
         """A stream for many inputs with the same weights."""
+
+
+@runtime_checkable
+class StreamingModel(SequenceModel, Streaming, Protocol):
+    """A sequence model that can take in one input after the other."""

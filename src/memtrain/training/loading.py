@@ -30,7 +30,13 @@ def load_datamodule(path: str | Path) -> SequenceDataModule:
     class_path = checkpoint["memtrain"]["data_class_path"]
     if class_path is None:
         raise ValueError(f"The checkpoint {path} was trained without a data module, so its data is not known.")
-    return _rebuild(SequenceDataModule, path, class_path, checkpoint["datamodule_hyper_parameters"])
+    return rebuild_datamodule(path, class_path, checkpoint["datamodule_hyper_parameters"])
+
+
+def rebuild_datamodule(path: str | Path, class_path: str, options: dict[str, Any]) -> SequenceDataModule:
+    """The data module of this class and these options, which the checkpoint or export `path` records."""
+    module: SequenceDataModule = _rebuild(SequenceDataModule, path, class_path, options)
+    return module
 
 
 def _rebuild(base: type, path: str | Path, class_path: str, hyper_parameters: dict[str, Any]) -> Any:

@@ -1,0 +1,20 @@
+"""Export: an RNN's step as a file that other programs run, and streaming with it, one input at a time."""
+
+from memtrain.export.exporting import export_checkpoint
+from memtrain.export.folder import ExportFolder, open_export
+from memtrain.export.formats import FORMATS
+from memtrain.export.rows import RowFormat, row_format
+from memtrain.export.step import ExportStep, example_inputs
+from memtrain.export.streaming import stream_predictions
+
+__all__ = [
+    "FORMATS",
+    "ExportFolder",
+    "ExportStep",
+    "RowFormat",
+    "example_inputs",
+    "export_checkpoint",
+    "open_export",
+    "row_format",
+    "stream_predictions",
+]
