@@ -42,6 +42,8 @@ def require_folder(option: str, folder: Path) -> None:
     Raises:
         ValueError: if it, or a folder above it, is a file, or its name is none.
     """
+    if "::" in str(folder):
+        raise ValueError(f"{option} is {folder}, but Lightning takes what follows :: for a second path; name another.")
     try:
         taken = next((path for path in (folder, *folder.parents) if path.exists()), None)
     except OSError as error:  # a name that is too long, a folder that is closed

@@ -108,13 +108,15 @@ def require_linked_options(settings: Namespace) -> None:
 
 
 def check_files(words: Sequence[str]) -> None:
-    """Refuse a `--config` file that holds no configuration.
+    """Refuse a `--config` file that holds no configuration, and a value that would be no value.
 
     Raises:
-        ValueError: naming the file, which jsonargparse does not.
+        ValueError: naming the file, which jsonargparse does not; or the option.
     """
     for word, following in pairwise([*words, ""]):
         option, _, value = word.partition("=")
+        if option.startswith("--") and (value or following).startswith("#"):
+            raise ValueError(f"{option} is {value or following}, which YAML takes for a comment; put it in quotes.")
         if option not in ("--config", "-c"):
             continue
         file = expanded(option, value or following)
@@ -132,12 +134,14 @@ def expand_paths(settings: Namespace) -> None:
     """Expand a leading `~` in the paths of a parsed configuration, where Lightning would do so here and there.
 
     Raises:
-        ValueError: if there is no such home folder.
+        ValueError: if there is no such home folder, or a path is an address.
     """
     for part, option in ((settings.trainer, "default_root_dir"), (settings, "ckpt_path")):
         path = part.get(option)
         if path:
             name = "ckpt_path" if part is settings else f"trainer.{option}"
+            if "://" in str(path):
+                raise ValueError(f"{name} is {path}, but runs are read and written as local files; give a local path.")
             part[option] = str(expanded(name, path))
 
 

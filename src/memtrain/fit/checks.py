@@ -5,13 +5,13 @@ from enum import Enum
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace
 from lightning.fabric.plugins.environments import LSFEnvironment, MPIEnvironment, TorchElasticEnvironment
 from lightning.pytorch.callbacks import DeviceStatsMonitor
 
+from memtrain.files import expanded
 from memtrain.fit.refusals import CLASSES, OPTIONS, PACKAGES, RefusedClass
 
 
@@ -62,8 +62,8 @@ def explain(words: Sequence[str]) -> None:
     Raises:
         ValueError: saying so.
     """
-    pairs = pairwise([*words, ""])
-    files = [Path(after if word in ("--config", "-c") else word.partition("=")[2]) for word, after in pairs]
+    pairs = [(*word.partition("=")[::2], after) for word, after in pairwise([*words, ""])]
+    files = [expanded(name, value or after) for name, value, after in pairs if name in ("--config", "-c")]
     given = " ".join([*words, *(file.read_text(encoding="utf-8") for file in files if file.is_file())])
     for option, classes in CLASSES.items():
         for entry in classes:

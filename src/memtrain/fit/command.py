@@ -29,7 +29,7 @@ from memtrain.fit.directories import new_directory
 from memtrain.fit.memory import MemoryNote, require_room
 from memtrain.fit.monitors import MonitoredMetrics
 from memtrain.fit.saving import AtomicCheckpointIO
-from memtrain.fit.trainer import as_list, callbacks, loggers, named_by_step, require_devices
+from memtrain.fit.trainer import StepTrainer, as_list, callbacks, loggers, named_by_step, require_devices
 from memtrain.lock import only_worker
 from memtrain.training import StageModule
 
@@ -74,6 +74,7 @@ class MemtrainCLI(LightningCLI):
             super().__init__(
                 StageModule,
                 SequenceDataModule,
+                trainer_class=StepTrainer,
                 subclass_mode_model=True,
                 subclass_mode_data=True,
                 auto_configure_optimizers=False,
@@ -146,7 +147,9 @@ class MemtrainCLI(LightningCLI):
         self.trainer = self.instantiate_trainer()
         if self.command == "fit" and self.checkpoint is not None:
             require_same_options(self.checkpoint, self.model, self.datamodule)
-            built.ckpt_path = str(self.own_directory() / LAST_CHECKPOINT)
+            built.ckpt_path = self.own_directory() / LAST_CHECKPOINT
+        if built.get("ckpt_path") is not None:
+            built.ckpt_path = str(Path(built.ckpt_path).absolute())  # else file:a is an address
 
     def without_source(self) -> Namespace:
         """The configuration, in which a stage that reads its own checkpoint does not read the stage's before."""
@@ -166,6 +169,7 @@ class MemtrainCLI(LightningCLI):
         options = self.of_command(self.config_init).trainer
         directory = Path(self.directory or options.default_root_dir or self.new_directory())
         require_folder("trainer.default_root_dir", directory)
+        directory = directory.absolute()  # Lightning would take file:a for an address, and ~a for a home folder
         kwargs["default_root_dir"] = str(directory)
         if not self.record:
             # Callbacks of the configuration may ask for what is missing here, as a logger.

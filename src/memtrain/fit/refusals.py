@@ -99,7 +99,9 @@ OPTIONS: dict[str, RefusedOption] = {
     "max_epochs": RefusedOption(one_of(None, -1), ENDLESS, "leave it out, and set trainer.max_steps"),
     "min_epochs": RefusedOption(one_of(None), ENDLESS, "leave it out, or set trainer.min_steps"),
     "limit_train_batches": RefusedOption(
-        one_of(None, 1.0), f"{ENDLESS}, and not cut into shares", "leave it out, and set trainer.max_steps"
+        lambda value: value is None or (type(value) is float and value == 1.0),  # 1 would be one batch
+        f"{ENDLESS}, and not cut into shares",
+        "leave it out, and set trainer.max_steps",
     ),
     "overfit_batches": RefusedOption(
         one_of(0), f"{ENDLESS}, in which no batch comes twice", "leave it out; a data set of few rows has few batches"

@@ -23,8 +23,13 @@ class Timeline(TensorBoardLogger):
 
     def __init__(self, directory: str | Path, before: int) -> None:
         super().__init__(directory, name="", version="", default_hp_metric=False)
-        self.before = before
+        self.directory, self.before = str(directory), before
         self.step: int | None = None
+
+    @property
+    def log_dir(self) -> str:
+        """The folder of the events, by its very name: Lightning would put variables of the environment in for `$x`."""
+        return self.directory
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace
-from lightning.pytorch import Callback
+from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
 from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
@@ -19,6 +19,33 @@ from memtrain.fit.saving import LastCheckpoint
 from memtrain.fit.signals import BetweenSteps
 from memtrain.fit.table import MetricsTable
 from memtrain.fit.timeline import Timeline
+
+
+class StepTrainer(Trainer):
+    """Lightning's Trainer, for which 1 is one batch and 1.0 is all of them.
+
+    It declares these options as a union of float and int, in whatever order a library imported before has cached: the
+    parser then takes 1 for 1.0. A union written so is never cached.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        limit_train_batches: int | float | None = None,
+        limit_val_batches: int | float | None = None,
+        limit_test_batches: int | float | None = None,
+        limit_predict_batches: int | float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            *args,
+            limit_train_batches=limit_train_batches,
+            limit_val_batches=limit_val_batches,
+            limit_test_batches=limit_test_batches,
+            limit_predict_batches=limit_predict_batches,
+            **kwargs,
+        )
+
 
 GPUS = {"gpu": (CUDAAccelerator, MPSAccelerator), "cuda": (CUDAAccelerator,), "mps": (MPSAccelerator,)}
 
