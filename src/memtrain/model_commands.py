@@ -1,4 +1,7 @@
-"""The commands that use a trained model: generate, forecast, export, stream, evaluate-policy. Heavy imports happen inside."""
+"""The commands that use a trained model: generate, forecast, export, stream, evaluate-policy.
+
+Heavy imports happen inside.
+"""
 
 from pathlib import Path
 from typing import Any, Literal
