@@ -76,7 +76,7 @@ def test_a_resumed_run_continues_with_exactly_the_next_batch(tmp_path: Path, fam
     checkpoint = ModelCheckpoint(dirpath=tmp_path, filename="{step}", every_n_train_steps=3, save_top_k=-1)
     fit(tmp_path / "broken", data(), 5, callbacks=[checkpoint])
     saved = torch.load(tmp_path / "step=3.ckpt", weights_only=True)
-    assert saved[type(data()).__qualname__] == {"batches": 3, "samples": 3 * data().batch_size, "files": None}
+    assert saved[type(data()).__qualname__] == {"batches": 3, "samples": 3 * data().batch_size, "files": {}}
 
     fit(tmp_path / "resumed", data(), 7, ckpt_path=tmp_path / "step=3.ckpt")
     straight = recorded(tmp_path / "straight")

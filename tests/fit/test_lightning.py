@@ -53,10 +53,11 @@ OPTIONS: dict[str, list[Row]] = {
     "max_time": [("00:01:00:00", EXACTLY)],
     "limit_train_batches": [
         (1.0, EXACTLY),
+        (1, ("trainer.limit_train_batches is 1,", "set trainer.max_steps")),
         (2, ("trainer.limit_train_batches is 2", "set trainer.max_steps")),
         (0.5, ("trainer.limit_train_batches is 0.5", "set trainer.max_steps")),
     ],
-    "limit_val_batches": [(2, EXACTLY), (0.5, EXACTLY), (0, EXACTLY)],
+    "limit_val_batches": [(1, EXACTLY), (2, EXACTLY), (0.5, EXACTLY), (0, EXACTLY)],
     "limit_test_batches": [(1, EXACTLY)],
     "limit_predict_batches": [(1, EXACTLY)],
     "overfit_batches": [(2, ("trainer.overfit_batches is 2", "leave it out"))],

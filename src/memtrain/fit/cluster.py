@@ -72,7 +72,7 @@ def requeue_signal(plugins: Sequence[Any]) -> Signals | None:
     """
     chosen = [plugin for plugin in plugins if isinstance(plugin, ClusterEnvironment)]
     if not chosen and SLURMEnvironment.detect() and not TorchElasticEnvironment.detect():
-        chosen = [SLURMEnvironment()]
+        return Signals.SIGUSR1  # that of SLURMEnvironment()
     found = [plugin for plugin in chosen if isinstance(plugin, SLURMEnvironment) and plugin.auto_requeue]
     return found[0].requeue_signal if found else None
 
