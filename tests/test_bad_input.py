@@ -171,7 +171,8 @@ OPTIONS = {
         changed("stages.bptt.model.init_args.learning_rate=-1"), ("model.learning_rate is -1.0", "at least 0")
     ),
     "a rate below zero among those that are tried": Case(
-        changed("grid={learning_rates: {bptt: [-1.0]}, seeds: [9]}"), ("learning_rate", "-1.0")
+        changed("grid={options: {bptt: {bptt.model.learning_rate: [-1.0]}}, seeds: [9], unequal: true}"),
+        ("learning_rate", "-1.0"),
     ),
     "a batch that no memory holds": Case(
         fit("--data.batch_size=100000000000"),

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from memtrain.compare.curves import CURVE_COLUMNS
 from memtrain.compare.figure import draw
-from memtrain.compare.rows import COLUMNS
+from memtrain.compare.rows import COLUMNS, LATER_COLUMNS
 from memtrain.experiment.measurement import prepare, write_measured
 from memtrain.experiment.reading import read_experiment
 from memtrain.files import write_figure
@@ -45,7 +45,7 @@ def redraw(folder: Path) -> None:
         write_measured(measured(folder), folder)
         return
     rows = read_comparison(path)
-    missing = [name for name in COLUMNS if name not in rows]
+    missing = [name for name in COLUMNS if name not in rows and name not in LATER_COLUMNS]
     if missing or rows.empty:
         what = f"has no column {missing[0]}" if missing else "has no rows"
         raise ValueError(f"{path} {what}; take it from the comparison.csv that `memtrain compare` writes.")

@@ -16,6 +16,8 @@ COLUMNS = [
     "gradient_steps", "optimizer_steps", "tokens", "train_seconds", "cpu_seconds", "sequential_flops",
     "sequential_depth", "parameters", "learning_rate", "encoder", "compared", "final",
 ]  # fmt: skip
+LATER_COLUMNS = ("drift_functional", "sequential_depth")
+"""Those that tables of earlier versions lack, and no figure needs."""
 METRICS = ("accuracy", "loss", "bits")
 DRIFTS = ("mean", "equilibrium", "relative", "functional")
 REFERENCE_LINES = ("chance", "shortcut_accuracy", "best_possible", "unigram_entropy", "bigram_entropy")
