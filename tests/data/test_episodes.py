@@ -123,7 +123,7 @@ def test_minari_and_d4rl_files_give_the_same_episodes(tmp_path: Path) -> None:
         ({"observations": OBSERVATIONS, "actions": ACTIONS, "lengths": np.array([5, 5])}, "sum up to 10"),
         ({"observations": OBSERVATIONS, "actions": ACTIONS, "ends": ENDS[:9]}, "says of .9. steps"),
         ({"observations": OBSERVATIONS, "actions": ACTIONS.astype(str)}, "must have numbers"),
-        ({"observations": OBSERVATIONS, "actions": ACTIONS}, "1 episodes, too few"),
+        ({"observations": OBSERVATIONS, "actions": ACTIONS}, "has 1 episodes, too few"),
         ({"observations": OBSERVATIONS, "actions": ACTIONS - 1, "ends": ENDS}, "whole numbers below 0"),
         ({"observations": OBSERVATIONS * np.nan, "actions": ACTIONS, "ends": ENDS}, "no value in the training"),
         ({"observations": OBSERVATIONS * np.inf, "actions": ACTIONS, "ends": ENDS}, "observations that are infinite"),
@@ -169,6 +169,16 @@ def test_two_actions_may_be_true_and_false_and_ends_may_be_a_column(tmp_path: Pa
     data = EpisodesDataModule(str(path), window=5)
     assert data.interface().outputs == Categorical(2)
     assert len(read_episodes(path).lengths) == 12
+
+
+@pytest.mark.parametrize("actions", [np.arange(60.0), np.stack([ACTIONS, ACTIONS], axis=1)])
+def test_one_number_or_several_whole_numbers_are_an_action_of_numbers(actions: np.ndarray, tmp_path: Path) -> None:
+    path = write(tmp_path / "logs.npz", observations=OBSERVATIONS, actions=actions, ends=ENDS)
+    data = EpisodesDataModule(str(path), window=5)
+    data.setup("validate")
+    first, channel = data.dataset("val").__getitems__([0]).targets[0, :, 0].numpy(), data.channels.channels[2]
+    column = actions.reshape(60, -1)[:, 0].reshape(12, 5)
+    assert any(np.allclose(channel.unscaled(first), episode, atol=1e-4) for episode in column)
 
 
 def test_a_missing_action_is_no_target_and_a_constant_one_keeps_its_unit(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ class Episodes(NamedTuple):
 
     Attributes:
         observations: what was seen before each action, `[R, C]`.
-        actions: what was done then, `[R]` of categories or `[R, A]` of numbers.
+        actions: what was done then: categories, int64 `[R]`, or A numbers, float64 `[R, A]`.
         rewards: what followed, `[R]`.
         lengths: steps of each episode, int64 `[N]`.
     """
@@ -107,8 +107,8 @@ def episodes_of(arrays: Mapping[str, NDArray[Any]], place: str) -> Episodes:
         raise ValueError(f"{place} has {len(rewards)} rewards for {steps} actions; give one for each.")
     if actions.ndim > 2:
         raise ValueError(f"The actions of {place} have shape {actions.shape}, but must be [R] or [R, A]; flatten them.")
-    actions = actions.squeeze(1) if actions.ndim == 2 and actions.shape[1] == 1 else actions
-    actions = actions.astype(np.float64 if actions.dtype.kind == "f" else np.int64)
+    of_categories = actions.dtype.kind != "f" and actions.size == steps
+    actions = actions.ravel().astype(np.int64) if of_categories else actions.reshape(steps, -1).astype(np.float64)
     lengths = lengths_of(arrays, steps, place)
     observations = observations[:steps].reshape(steps, -1).astype(np.float64)
     return Episodes(observations, actions, rewards.astype(np.float64), lengths)

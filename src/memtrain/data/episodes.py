@@ -75,7 +75,7 @@ class EpisodeDataset(NumberDataset):
 
     def behavior(self, inputs: NDArray[np.float32], actions: NDArray[Any], mask: NDArray[np.bool_]) -> NumberRows:
         """Rows whose targets are the actions `[B, T]` or `[B, T, A]`."""
-        if np.issubdtype(actions.dtype, np.integer):
+        if actions.ndim == mask.ndim:
             return NumberRows(inputs, np.where(mask, actions, 0), mask)
         scaled = np.stack([c.scaled(actions[..., i]) for i, c in enumerate(self.actions)], axis=-1)
         known = mask[..., None] & ~np.isnan(scaled)
@@ -133,7 +133,8 @@ class BehaviorDataModule(NumberDataModule):
         held = max(2, round(count * self.held_out))
         if held >= count:
             raise ValueError(
-                f"There are {count} episodes, too few for three splits with data.held_out {self.held_out}; record more."
+                f"The log has {count} episodes, too few for three splits with data.held_out {self.held_out}; record "
+                "more, or say where each ends in an array terminals."
             )
         order = np.random.default_rng(EVALUATION_SEED).permutation(count)
         parts: dict[Split, NDArray[np.int64]] = {
@@ -161,7 +162,7 @@ class BehaviorDataModule(NumberDataModule):
     def categories(self) -> int:
         """Number of different actions; 0 where they are numbers."""
         parts = [part.actions for part in self.episodes.values()]
-        if not np.issubdtype(parts[0].dtype, np.integer) or parts[0].ndim > 1:
+        if parts[0].ndim > 1:
             return 0
         if min(part.min() for part in parts) < 0:
             raise ValueError("The actions are whole numbers below 0, but categories count 0, 1, 2; record them so.")
