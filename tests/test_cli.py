@@ -1,6 +1,7 @@
 """The command line as a user meets it: every command through `main`; mistakes are in test_bad_input.py."""
 
 import csv
+import io
 import json
 import shutil
 import subprocess
@@ -14,8 +15,9 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
+import memtrain.cli
 from memtrain.checkpoints import load_checkpoint
-from memtrain.cli import command_parser, enough_seeds, main, more_seeds
+from memtrain.cli import command_parser, enough_seeds, main, more_seeds, show_warning
 from memtrain.data import Retrieval
 from memtrain.lock import only_worker
 
@@ -163,6 +165,15 @@ def test_the_debug_variable_shows_the_exception_itself(monkeypatch: pytest.Monke
     monkeypatch.setenv("MEMTRAIN_DEBUG", "1")
     with pytest.raises(FileNotFoundError):
         main(["run", "nowhere.yaml"])
+
+
+def test_a_warning_of_memtrain_is_one_line_and_others_stay_as_they_are() -> None:
+    said = io.StringIO()
+    show_warning(UserWarning("a.csv: rows are sorted by time."), UserWarning, memtrain.cli.__file__, 1, said)
+    show_warning(UserWarning("slow"), UserWarning, "elsewhere.py", 7, said)
+    first, *others = said.getvalue().splitlines()
+    assert first == "memtrain: a.csv: rows are sorted by time."
+    assert others == ["elsewhere.py:7: UserWarning: slow"]
 
 
 def test_the_command_for_more_seeds_repeats_what_was_asked_for() -> None:

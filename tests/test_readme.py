@@ -1,5 +1,6 @@
 """The README's examples, taken from it and run as written from a folder outside memtrain, only for fewer steps."""
 
+import io
 import re
 import shlex
 import subprocess
@@ -45,6 +46,64 @@ def test_an_example_is_complete_in_less_than_30_lines(mine: Path) -> None:
     files = sorted(mine.rglob("mine/*.*"))
     assert [file.name for file in files] == ["cell.py", "data.py", "experiment.yaml", "rows.py"]
     assert all(len(file.read_text().splitlines()) < 30 for file in files)
+
+
+def shortened(words: list[str]) -> list[str]:
+    """A `memtrain fit` of two steps, with the configurations of this checkout."""
+    words = [str(README.parent / word) if word.startswith("configs/") else word for word in words[1:]]
+    words += ["--trainer.max_steps=2", "--trainer.limit_val_batches=0", "--data.batch_size=2"]
+    return [*words, "--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false"]
+
+
+def test_the_own_csv_is_forecast_in_two_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    times = pd.date_range("2024-01-01", periods=300, freq="h")
+    frame = pd.DataFrame({"time": times, "load": np.sin(np.arange(300) / 4), "heat": np.arange(300) % 24})
+    frame.loc[::7, "load"] = np.nan
+    frame.sample(frac=1, random_state=0).to_csv("sensors.csv", index=False)
+    fit, forecast = commands("memtrain fit --config configs/model/bptt_gru.yaml --config configs/data/table.yaml")
+    with pytest.warns(UserWarning, match=r"sensors.csv: rows are sorted by time\."):
+        assert main(shortened(fit)) == 0
+    with pytest.warns(UserWarning, match=r"sensors.csv: rows are sorted by time\."):
+        assert main([*forecast[1:], "--samples", "2"]) == 0
+    assert Path("forecast.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_own_logs_are_cloned_and_the_clone_plays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("gymnasium", reason="pip install 'memtrain[control]'")
+    monkeypatch.chdir(tmp_path)
+    seen = np.random.default_rng(0).normal(size=(200, 4))
+    np.savez("logs.npz", observations=seen, actions=(seen[:, 2] > 0).astype(int), terminals=np.arange(200) % 10 == 9)
+    fit, evaluate = commands("memtrain fit --config configs/model/bptt_gru.yaml --config configs/data/episodes.yaml")
+    assert main(shortened(fit)) == 0
+    assert main([*evaluate[1:], "--episodes", "2"]) == 0
+    assert "policy: return" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_an_export_streams_and_generates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("onnxscript", reason="pip install 'memtrain[onnx]'")
+    monkeypatch.chdir(tmp_path)
+    for fit in commands("memtrain fit --config configs/model/smt.yaml")[:2]:
+        assert main(shortened(fit)) == 0
+    export, (_, line, _, *stream), generate = commands("memtrain export")
+    assert main(export[1:]) == 0
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(line.replace("\\n", "\n").encode())))
+    capsys.readouterr()
+    assert main(stream[1:]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3  # a prediction after each token
+    assert main(generate[1:]) == 0
+    assert capsys.readouterr().out.startswith("1 0 2 ")
+
+
+def test_every_file_that_the_readme_names_is_there() -> None:
+    named = re.findall(r"\]\((?!https?:|#)([^)\s]+)\)", README.read_text())
+    assert "configs/data/table.yaml" in named
+    assert [name for name in named if not (README.parent / name).exists()] == []
 
 
 def test_the_own_cell_and_data_train_in_all_stages_are_compared_and_generate(

@@ -8,11 +8,12 @@ import itertools
 import os
 import shlex
 import sys
+import warnings
 from argparse import RawDescriptionHelpFormatter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TextIO
 
 from jsonargparse import ArgumentError, Namespace
 
@@ -68,7 +69,22 @@ def too_large(exhausted: BaseException) -> str:
 def entry_point() -> None:
     """The console script; modules in the working directory can be named in YAML, as with `python -m memtrain`."""
     sys.path.append(str(Path.cwd()))
+    warnings.showwarning = show_warning
     sys.exit(main())
+
+
+def show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Write a warning of memtrain's own as one line, without the place in its code; any other as Python does."""
+    own = category is UserWarning and Path(filename).is_relative_to(Path(__file__).parent)
+    text = f"memtrain: {message}\n" if own else warnings.formatwarning(message, category, filename, lineno, line)
+    (file or sys.stderr).write(text)
 
 
 def command_parser() -> SentenceParser:

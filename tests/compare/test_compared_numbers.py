@@ -7,11 +7,18 @@ import pytest
 from fabricated import leave, table_of, without_difficulty
 
 from memtrain.cli import main
-from memtrain.compare.panels import reference_lines
+from memtrain.compare.panels import reference_lines, unit
+from memtrain.compare.queries import readable
 from memtrain.files import LAST_CHECKPOINT
 from memtrain.results import Metrics, Score
 
-LINES: Metrics = {"best_possible_loss": 0.5, "memoryless_loss": 1.4, "seasonal_naive_crps": 0.9}
+LINES: Metrics = {
+    "best_possible_loss": 0.5,
+    "memoryless_loss": 1.4,
+    "best_possible_loss_storm": 2.0,
+    "seasonal_naive_mae": 0.9,
+    "last_value_mae": 1.1,
+}
 
 
 def forecasts(directory: Path, score: str) -> None:
@@ -37,9 +44,19 @@ def test_all_numbers_and_reference_lines_are_columns(tmp_path: Path) -> None:
 def test_the_figure_has_the_lines_of_its_score(tmp_path: Path) -> None:
     forecasts(tmp_path, "crps")
     rows = table_of(tmp_path)
-    assert {label for label, _ in reference_lines(rows, "crps").values()} == {"seasonal naive crps"}
+    for score in ("mae", "crps"):
+        drawn = {label: height for height, (label, _) in reference_lines(rows, score).items()}
+        assert drawn == {"seasonal naive mae": 0.9, "last value mae": 1.1}
     assert [*reference_lines(rows, "loss")] == [1.4, 0.5]
-    assert reference_lines(rows, "loss_storm") == {}
+    assert [*reference_lines(rows, "loss_storm")] == [2.0]
+    assert reference_lines(rows, "mae_storm") == reference_lines(rows, "coverage_80") == {}
+
+
+def test_losses_are_in_nats_in_every_group_and_other_scores_are_not() -> None:
+    said = [readable(metric, 0.5) for metric in ("loss", "loss_storm", "crps", "accuracy_storm")]
+    assert said == ["0.500 nats", "0.500 nats", "0.5", "50.0 %"]
+    assert unit("loss_storm") == " (nats per target)"
+    assert unit("crps") == ""
 
 
 @pytest.mark.parametrize(("score", "best"), [("crps", "sharp"), ("loss", "calm")])

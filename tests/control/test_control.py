@@ -10,9 +10,10 @@ pytest.importorskip("gymnasium", reason="pip install 'memtrain[control]'")
 
 from memtrain.cli import main
 from memtrain.control import ModelPolicy, evaluate_policy, reinforce
+from memtrain.control.command import require_fitting
 from memtrain.control.policy import packed
 from memtrain.control.reinforce import policy_loss
-from memtrain.environments import RecordedEpisodes, TMaze, play
+from memtrain.environments import GymnasiumTask, RecordedEpisodes, TMaze, play
 from memtrain.networks import RNN, NetworkOptions
 from memtrain.training.loading import load_datamodule
 
@@ -139,6 +140,14 @@ def test_a_cloned_policy_is_evaluated_by_one_command(
     again = load_datamodule(checkpoint)
     assert isinstance(again, RecordedEpisodes)
     assert again.task == TMaze(3)
+
+
+def test_an_environment_with_fewer_actions_than_the_logs_is_refused() -> None:
+    data = data_of()
+    policy, pole = ModelPolicy(rnn_of(data), data.channels), GymnasiumTask("CartPole-v1", hidden=(1, 3))
+    require_fitting(TMaze(3), policy, Path("last.ckpt"))
+    with pytest.raises(ValueError, match=r"has 2 actions, but last.ckpt chooses among 3"):
+        require_fitting(pole, policy, Path("last.ckpt"))
 
 
 @pytest.mark.parametrize(

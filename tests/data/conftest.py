@@ -117,3 +117,12 @@ def sensors(tmp_path: Path) -> Path:
     values = np.sin(np.arange(400)[:, None] / [5, 9])
     pd.DataFrame({"time": times, "heat": values[:, 0], "light": values[:, 1]}).to_csv(file, index=False)
     return file
+
+
+@pytest.fixture
+def logs(tmp_path: Path) -> Path:
+    """Behavior of 20 episodes of 9 steps: two numbers are seen, and the sign of the first says which of two is done."""
+    file = tmp_path / "logs.npz"
+    seen = np.random.default_rng(0).normal(size=(180, 2))
+    np.savez(file, observations=seen, actions=(seen[:, 0] > 0).astype(int), terminals=np.arange(180) % 9 == 8)
+    return file

@@ -136,6 +136,12 @@ def test_scales_are_those_of_the_training_split_alone(motions: Path) -> None:
         assert (again.channels == data.channels) is (name == "TEST")
 
 
+def test_the_mean_f1_of_all_classes_is_read_beside_the_accuracy(motions: Path) -> None:
+    outputs = prepared(motions).interface().outputs
+    assert [*outputs.names, *outputs.further()] == ["loss", "accuracy", "macro_f1"]
+    assert outputs.head(4).score == "accuracy"
+
+
 def test_training_passes_through_all_series_and_validation_has_a_share_of_each_class(motions: Path) -> None:
     data = prepared(motions, held_out=0.3)
     assert [np.bincount(data.series(split).classes).tolist() for split in ("train", "val", "test")] == [

@@ -1,6 +1,7 @@
 """Every shipped data configuration names every option, explains it, builds, and trains."""
 
 import importlib
+from importlib.util import find_spec
 from inspect import signature
 from pathlib import Path
 
@@ -10,11 +11,15 @@ import yaml
 from memtrain.cli import main
 from memtrain.data import SequenceDataModule
 from memtrain.data.sources import local_path
+from memtrain.experiment.data import build_data
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "data").glob("*.yaml"))
+if find_spec("gymnasium") is None:  # pip install 'memtrain[control]'
+    CONFIGS = [file for file in CONFIGS if file.stem != "recorded_episodes"]
 MODEL = CONFIGS[0].parents[1] / "model" / "bptt_gru.yaml"
 SOURCES = {
     "table": "sensors",
+    "episodes": "logs",
     "time_series_classification": "motions",
     "mnist": "idx_folder",
     "sequential_mnist": "labeled_idx",
@@ -30,10 +35,11 @@ def test_a_configuration_names_and_explains_every_option(file: Path, request: py
     data = yaml.safe_load(file.read_text())["data"]
     module, _, name = data["class_path"].rpartition(".")
     data_module = getattr(importlib.import_module(module), name)
-    options = {*signature(data_module).parameters, *signature(SequenceDataModule).parameters}
+    bases = [base for base in data_module.__mro__ if issubclass(base, SequenceDataModule)]
+    options = {name for base in bases for name in signature(base).parameters}
     assert set(data["init_args"]) == options - {"options", "seed"}  # the seed comes from seed_everything
     source = {"path": str(request.getfixturevalue(SOURCES[file.stem]))} if file.stem in SOURCES else {}
-    assert data_module(**data["init_args"] | source).sequence_length > 0
+    assert build_data(data | {"init_args": data["init_args"] | source}).sequence_length > 0
 
     lines = file.read_text().splitlines()
     assert lines[0].startswith("# ")
@@ -62,6 +68,7 @@ def test_a_local_default_path_is_not_taken_for_a_name_on_the_hub(
     for name in ("mnist", "sequential_mnist", "tinystories"):
         assert local_path(paths.pop(name)) is None
     local = {name: path for name, path in paths.items() if path is not None}
+    assert local.pop("episodes") == "logs.npz"  # never looked up on the hub
     assert set(local) == {"quickdraw", "sketchy", "table", "time_series_classification"}
     for path in local.values():
         with pytest.raises(FileNotFoundError, match="which does not exist; give a file, a folder"):
@@ -71,7 +78,7 @@ def test_a_local_default_path_is_not_taken_for_a_name_on_the_hub(
 def test_every_data_set_has_a_configuration() -> None:
     assert {file.stem for file in CONFIGS} >= {
         "retrieval", "string_copy", "stack", "key_value_recall", "modular_arithmetic", "parity",
-        "copy_memory", "selective_copy", "time_series_classification",
+        "copy_memory", "selective_copy", "time_series_classification", "table", "episodes", "recorded_episodes",
         "adding_problem", "regimes", "event_timing", "exogenous_lag", "action_history",
         "tinystories", "digits", "mnist", "sequential_mnist", "sketchy", "quickdraw",
     }  # fmt: skip

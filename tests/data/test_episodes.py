@@ -122,10 +122,16 @@ def test_minari_and_d4rl_files_give_the_same_episodes(tmp_path: Path) -> None:
         ({"observations": OBSERVATIONS, "actions": ACTIONS, "rewards": np.ones(3)}, "rewards"),
         ({"observations": OBSERVATIONS, "actions": ACTIONS, "lengths": np.array([5, 5])}, "sum up to 10"),
         ({"observations": OBSERVATIONS, "actions": ACTIONS, "ends": ENDS[:9]}, "says of .9. steps"),
-        ({"observations": OBSERVATIONS, "actions": ACTIONS.astype(str)}, "must be numbers"),
-        ({"observations": OBSERVATIONS, "actions": ACTIONS}, "1 episodes, too few"),
+        ({"observations": OBSERVATIONS, "actions": ACTIONS.astype(str)}, "must have numbers"),
+        ({"observations": OBSERVATIONS, "actions": ACTIONS}, "has 1 episodes, too few"),
         ({"observations": OBSERVATIONS, "actions": ACTIONS - 1, "ends": ENDS}, "whole numbers below 0"),
-        ({"observations": OBSERVATIONS * np.nan, "actions": ACTIONS, "ends": ENDS}, "no finite value"),
+        ({"observations": OBSERVATIONS * np.nan, "actions": ACTIONS, "ends": ENDS}, "no value in the training"),
+        ({"observations": OBSERVATIONS * np.inf, "actions": ACTIONS, "ends": ENDS}, "observations that are infinite"),
+        ({"observations": OBSERVATIONS.astype(str), "actions": ACTIONS}, "observations of <U"),
+        ({"observations": np.float64(3), "actions": ACTIONS}, r"observations of float64 \(\)"),
+        ({"observations": OBSERVATIONS[:, :0], "actions": ACTIONS}, r"observations of float64 \(60, 0\)"),
+        ({"observations": OBSERVATIONS, "actions": np.zeros((60, 2, 2))}, "must be .R. or .R, A."),
+        ({"observations": OBSERVATIONS, "actions": ACTIONS, "ends": np.array(["no"] * 60)}, "ends of <U"),
     ],
 )
 def test_wrong_logs_get_one_sentence(tmp_path: Path, arrays: dict[str, np.ndarray], message: str) -> None:
@@ -135,9 +141,52 @@ def test_wrong_logs_get_one_sentence(tmp_path: Path, arrays: dict[str, np.ndarra
 
 
 def test_what_is_no_file_of_logs_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"data.path is .*missing.npz"):
-        EpisodesDataModule(str(tmp_path / "missing.npz")).interface()
-    for name in ("broken.npz", "broken.hdf5"):
-        (tmp_path / name).write_bytes(b"PK\x03\x04 broken")
-        with pytest.raises(ValueError, match=r"is no readable"):
-            EpisodesDataModule(str(tmp_path / name)).interface()
+    with pytest.raises(FileNotFoundError, match=r"data.path is .*missing.npz, but there is no such file"):
+        read_episodes(tmp_path / "missing.npz")
+    (tmp_path / "logs.csv").write_text("a,b")
+    with pytest.raises(ValueError, match=r"logs.csv, but must end in .npz, .hdf5"):
+        read_episodes(tmp_path / "logs.csv")
+    (tmp_path / "broken.npz").write_bytes(b"PK\x03\x04 broken")
+    with pytest.raises(ValueError, match=r"broken.npz is not a readable NumPy archive"):
+        read_episodes(tmp_path / "broken.npz")
+    with (tmp_path / "one.npz").open("wb") as file:
+        np.save(file, OBSERVATIONS)
+    with pytest.raises(ValueError, match=r"it holds one array without a name"):
+        read_episodes(tmp_path / "one.npz")
+
+
+def test_what_is_no_hdf5_file_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("h5py", reason="pip install 'memtrain[control]'")
+    (tmp_path / "broken.hdf5").write_bytes(b"PK\x03\x04 broken")
+    with pytest.raises(ValueError, match=r"broken.hdf5 is not a readable HDF5 file"):
+        read_episodes(tmp_path / "broken.hdf5")
+
+
+def test_two_actions_may_be_true_and_false_and_ends_may_be_a_column(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "logs.npz", observations=OBSERVATIONS[:, 0], actions=ACTIONS[:, None] > 0, ends=ENDS[:, None]
+    )
+    data = EpisodesDataModule(str(path), window=5)
+    assert data.interface().outputs == Categorical(2)
+    assert len(read_episodes(path).lengths) == 12
+
+
+@pytest.mark.parametrize("actions", [np.arange(60.0), np.stack([ACTIONS, ACTIONS], axis=1)])
+def test_one_number_or_several_whole_numbers_are_an_action_of_numbers(actions: np.ndarray, tmp_path: Path) -> None:
+    path = write(tmp_path / "logs.npz", observations=OBSERVATIONS, actions=actions, ends=ENDS)
+    data = EpisodesDataModule(str(path), window=5)
+    data.setup("validate")
+    first, channel = data.dataset("val").__getitems__([0]).targets[0, :, 0].numpy(), data.channels.channels[2]
+    column = actions.reshape(60, -1)[:, 0].reshape(12, 5)
+    assert any(np.allclose(channel.unscaled(first), episode, atol=1e-4) for episode in column)
+
+
+def test_a_missing_action_is_no_target_and_a_constant_one_keeps_its_unit(tmp_path: Path) -> None:
+    actions = np.stack([np.where(ENDS, np.nan, np.arange(60.0)), np.full(60, 0.1)], axis=1)
+    path = write(tmp_path / "logs.npz", observations=OBSERVATIONS, actions=actions, ends=ENDS)
+    data = EpisodesDataModule(str(path), window=5)
+    data.setup("validate")
+    batch = data.dataset("val").__getitems__([0])
+    assert batch.mask[0].tolist() == [[True, True]] * 4 + [[False, True]]
+    assert batch.targets[0, 4, 0] == 0
+    assert data.channels.channels[3].scale == 1

@@ -93,6 +93,13 @@ def test_text_among_numbers_is_left_out_and_said(tmp_path: Path) -> None:
     )
 
 
+def test_a_word_among_numbers_is_told_from_a_column_of_words(tmp_path: Path) -> None:
+    rows = read(tmp_path, "load,a\n1,1\n2,2\nbroken,3\n4,4\n", Roles())
+    assert list(rows.columns) == ["a"]
+    (remark,) = rows.remarks
+    assert remark.startswith("column load is left out, as 1 of its 4 cells hold text, the first 'broken'; leave such")
+
+
 def test_unsorted_rows_are_sorted_and_it_is_said(tmp_path: Path) -> None:
     rows = read(tmp_path, "time,a\n2024-01-03,3\n2024-01-01,1\n2024-01-02,2\n")
     assert rows.columns["a"].tolist() == [1, 2, 3]

@@ -206,6 +206,13 @@ def test_quantiles_say_nothing_of_intervals_beyond_them() -> None:
     assert "coverage_80" not in Quantiles(ONE, levels=[0.2, 0.8]).metrics
 
 
+def test_quantiles_are_compared_by_the_crps_that_they_are_trained_by() -> None:
+    head = Quantiles(ONE).head(1)
+    assert (head.score, head.higher_is_better) == ("crps", False)
+    raw, targets, mask = torch.randn(5, 7), torch.randn(5, 1), torch.ones(5, 1).bool()
+    torch.testing.assert_close(head.loss(raw, targets, mask), head.metrics(raw, targets, mask)["crps"])
+
+
 def test_mase_is_that_of_utilsforecast() -> None:
     """A series of weekly season; the seasonal errors are those of its history."""
     history, future = torch.randn(70).cumsum(0), torch.randn(10)
@@ -274,6 +281,7 @@ def test_without_means_counts_are_as_large_as_their_channel_says() -> None:
         (lambda: Bernoulli(ONE, false_alarm_rate=0.0), r"false_alarm_rate is \[0.0\], but must be between 0 and 1"),
         (lambda: Quantiles(ONE, levels=[0.5, 0.1]), r"levels are \[0.5, 0.1\], but must ascend between 0 and 1"),
         (lambda: Quantiles(ONE, levels=[]), r"levels are \[\]"),
+        (lambda: Quantiles(ONE, score="loss"), "score is loss, but quantiles have no likelihood"),
     ],
 )  # fmt: skip
 def test_descriptions_that_make_no_sense_are_refused_in_a_sentence(make, sentence) -> None:  # type: ignore[no-untyped-def]

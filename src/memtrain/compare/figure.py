@@ -13,12 +13,12 @@ from matplotlib.lines import Line2D
 from memtrain.compare.panels import (
     COSTS,
     SEEDS_OF_A_MIDDLE,
-    UNITS,
     draw_learning,
     draw_results,
     drawn_with,
     markers_of,
     reference_lines,
+    unit,
 )
 from memtrain.compare.queries import difficulty_name, experiments, ranked, same, score_of, trained_at
 from memtrain.style import GRAY, STYLE, Look, looks_of
@@ -131,7 +131,7 @@ def draw_part(place: SubFigure, part: Part, looks: Mapping[str, Look]) -> None:
             for height, (_, style) in reference_lines(here, metric).items():
                 axes.axhline(height, color=GRAY, linestyle=style, linewidth=1)
             if column == 0:
-                axes.set_ylabel(f"validation {metric}{UNITS.get(metric, '')}")
+                axes.set_ylabel(f"validation {metric}{unit(metric)}")
             else:
                 axes.tick_params(labelleft=False)
             if line == 0:

@@ -10,17 +10,16 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
 from memtrain.compare.estimates import SEEDS_OF_AN_INTERVAL, interquartile_mean, interval
-from memtrain.compare.queries import difficulty_name, same, with_kinds
+from memtrain.compare.queries import difficulty_name, kind_of, same, with_kinds
 from memtrain.style import GRAY, LineStyle, Look
 
 REFERENCES: dict[str, dict[str, LineStyle]] = {
     "accuracy": {"chance": ":", "shortcut_accuracy": "-.", "best_possible": "--"},
     "loss": {"unigram_entropy": ":", "bigram_entropy": "--", "memoryless_loss": ":", "best_possible_loss": "--"},
-    "crps": {"seasonal_naive_crps": ":"},
-    "mae": {"seasonal_naive_mae": ":"},
+    "crps": {"last_value_mae": ":", "seasonal_naive_mae": "--"},  # the absolute error is the CRPS of a single number
+    "mae": {"last_value_mae": ":", "seasonal_naive_mae": "--"},
 }
-UNITS = {"loss": " (nats per target)"}
-"""Of scores, in the labels of axes."""
+"""Lines of each score; of a score in a group, as loss_rare, those of the same group."""
 COSTS = {
     "train_seconds": "training seconds (|: a stage ends)",
     "sequential_flops": "sequential FLOPs per sample",
@@ -104,7 +103,7 @@ def draw_results(axes: Axes, rows: pd.DataFrame, metric: str, looks: Mapping[str
     axes.set_xticks(range(len(places)), ticks)
     axes.tick_params(axis="x", length=0)
     axes.grid(axis="x", visible=False)
-    axes.set_ylabel(f"{metric} on the test split{UNITS.get(metric, '')}")
+    axes.set_ylabel(f"{metric} on the test split{unit(metric)}")
     if metric == "accuracy":
         axes.set_ylim(0, 1.05)
     seeds = rows[rows["final"]].groupby(["method", *keys], dropna=False)["seed"].nunique()
@@ -112,10 +111,17 @@ def draw_results(axes: Axes, rows: pd.DataFrame, metric: str, looks: Mapping[str
     axes.set_title(f"points: seeds; bars: their interquartile mean{lines}", loc="left")
 
 
+def unit(metric: str) -> str:
+    """The unit of a score, in the labels of axes."""
+    return " (nats per target)" if kind_of(metric) == "loss" else ""
+
+
 def reference_lines(rows: pd.DataFrame, metric: str) -> dict[float, tuple[str, LineStyle]]:
     """Heights of the lines to draw, with label and line style; equal ones share a label."""
     lines: dict[float, tuple[str, LineStyle]] = {}
-    for name, style in REFERENCES.get(metric, {}).items():
+    kind, *group = metric.split("_", maxsplit=1)
+    for line, style in REFERENCES.get(kind, {}).items():
+        name = "_".join([line, *group])
         if name in rows and rows[name].notna().any():
             height, label = float(rows[name].mean()), name.replace("_", " ")
             lines[height] = (f"{lines[height][0]},\n{label}", lines[height][1]) if height in lines else (label, style)

@@ -78,11 +78,16 @@ def place(experiment: str, name: str, difficulty: float | None, evaluated: float
     return f"{start}{name} {evaluated:g}, trained at {difficulty:g}: "
 
 
+def kind_of(metric: str) -> str:
+    """What a metric is, whichever group of targets it is of: loss of loss_rare."""
+    return metric.split("_")[0]
+
+
 def readable(metric: str, value: float) -> str:
     """Accuracy in percent, loss in nats, another metric as it is."""
-    if metric == "accuracy":
+    if kind_of(metric) == "accuracy":
         return f"{100 * value:.1f} %"
-    return f"{value:.3f} nats" if metric == "loss" else f"{value:.4g}"
+    return f"{value:.3f} nats" if kind_of(metric) == "loss" else f"{value:.4g}"
 
 
 def bounds(metric: str, ends: tuple[float, float] | None) -> str:

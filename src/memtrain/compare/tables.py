@@ -13,7 +13,7 @@ def table(name: str, rows: pd.DataFrame) -> Table:
     metric = score_of(rows).name
     rows = with_kinds(rows)
     rows = rows.assign(line=rows["method"].where(rows["final"], rows["method"] + ": " + rows["kind"]))
-    deep = "sequential_depth" in rows and rows["sequential_depth"].notna().any()
+    deep = "sequential_depth" in rows and (rows["sequential_depth"] > 0).any()  # 0: not counted by an older version
     numbers = [metric, "range", "seeds", "seconds", "chain", *(["depth"] if deep else []), "params"]
     result = blank(name, [difficulty_name(rows), "method"], numbers)
     for (difficulty, evaluated), place in rows.groupby(["difficulty", "evaluation_difficulty"], dropna=False):

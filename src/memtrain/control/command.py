@@ -4,6 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from memtrain.data import SequenceDataModule
 from memtrain.data.episodes import BehaviorDataModule
 from memtrain.files import write_table
 from memtrain.limits import require_at_least
@@ -12,6 +13,7 @@ from memtrain.training.loading import load_datamodule, load_module
 
 if TYPE_CHECKING:
     from memtrain.control.policy import ModelPolicy
+    from memtrain.environments import Task
 
 
 def play_checkpoint(
@@ -41,7 +43,7 @@ def play_checkpoint(
     require_at_least("--episodes", episodes, 1, example=200)
     require_at_least("--temperature", temperature, 0, example="0, which takes the likeliest action")
     data = load_datamodule(checkpoint)
-    policy = cloned_policy(checkpoint, temperature)
+    policy = cloned_policy(checkpoint, data, temperature)
     if isinstance(data, RecordedEpisodes) and environment is None:
         task, expert = data.task, data.expert
     elif environment is not None:
@@ -51,9 +53,7 @@ def play_checkpoint(
             f"{checkpoint} was trained on logs that do not name their environment; give --environment, for example "
             "CartPole-v1."
         )
-    wanted = len(policy.channels.channels) - 1
-    if len(task.visible) != wanted:
-        raise ValueError(f"The environment shows {len(task.visible)} numbers, but {checkpoint} takes in {wanted}.")
+    require_fitting(task, policy, checkpoint)
     found = evaluate_policy(task, policy, episodes, seed, expert)
     for name, played in found.items():
         relative = "" if played.normalized is None else f", {played.normalized:.3f} from random (0) to expert (1)"
@@ -62,15 +62,29 @@ def play_checkpoint(
         write_table(output, [{"policy": name, **asdict(played)} for name, played in found.items()])
 
 
-def cloned_policy(checkpoint: Path, temperature: float = 0.0) -> "ModelPolicy":
-    """The policy that a checkpoint has cloned.
+def require_fitting(task: "Task", policy: "ModelPolicy", checkpoint: Path) -> None:
+    """Refuse an environment that shows or understands something else than the logs."""
+    *observed, action = policy.channels.channels
+    if len(task.visible) != len(observed):
+        raise ValueError(
+            f"The environment shows {len(task.visible)} numbers, but {checkpoint} takes in {len(observed)}; give "
+            "--environment, the one that the logs come from."
+        )
+    if task.actions < action.categories:
+        raise ValueError(
+            f"The environment has {task.actions} actions, but {checkpoint} chooses among {action.categories}; give "
+            "--environment, the one that the logs come from."
+        )
+
+
+def cloned_policy(checkpoint: Path, data: SequenceDataModule, temperature: float = 0.0) -> "ModelPolicy":
+    """The policy that a checkpoint has cloned from its data.
 
     Raises:
         ValueError: where it predicts something else than actions, or cannot run step by step.
     """
     from memtrain.control.policy import ModelPolicy
 
-    data = load_datamodule(checkpoint)
     if not isinstance(data, BehaviorDataModule) or data.target != "action" or not data.categories:
         raise ValueError(
             f"{checkpoint} was trained on {type(data).__name__}, not to predict one of several actions; give a "

@@ -1,4 +1,4 @@
-"""Data sets as LightningDataModules: synthetic probes, text, images in raster order, classified time series."""
+"""Data sets as LightningDataModules: probes, text, images, tables, classified time series, logs of behavior."""
 
 from memtrain.data.arrays import ArrayDataset
 from memtrain.data.base import SequenceDataModule, SequenceDataset

@@ -136,8 +136,9 @@ class SequenceDataModule(LightningDataModule, ABC):
         Returns:
             Some of `chance`, `shortcut_accuracy`, `best_possible` (accuracies in [0, 1]), `unigram_entropy`,
             `bigram_entropy` (nats per target), and, for other scores, `best_possible_loss` and `memoryless_loss`
-            (nats per target), `seasonal_naive_crps` and `seasonal_naive_mae` (in the targets' units). All are columns
-            of the comparison; these are lines of its figure where the score is theirs.
+            (nats per target), `seasonal_naive_mae` and `last_value_mae` (in the targets' units). All are columns of the
+            comparison; these, also of groups, as `best_possible_loss_rare`, are lines of its figure where the score is
+            theirs.
         """
 
     @abstractmethod

@@ -134,7 +134,7 @@ class TimeSeriesClassification(NumberDataModule):
 
     def interface(self) -> Interface:
         """See `SequenceDataModule.interface`; reads the files."""
-        return Interface(self.channels, Categorical(len(self.class_names), "accuracy"))
+        return Interface(self.channels, Categorical(len(self.class_names), macro_f1=True))
 
     def series(self, split: Split) -> ClassifiedSeries:
         """Return all series of a split."""

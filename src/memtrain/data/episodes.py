@@ -11,9 +11,11 @@ from memtrain.data.blocks import EVALUATION_SEED, Split, passes
 from memtrain.data.episode_files import Episodes, Rows, read_episodes
 from memtrain.data.numbers import NumberDataModule, NumberDataset, NumberRows
 from memtrain.data.sampler import ENDLESS
+from memtrain.data.scales import scaled_channel
+from memtrain.data.tables.windows import within
 from memtrain.files import expanded
 from memtrain.limits import require_at_least, require_between
-from memtrain.networks.channels import Channel, Channels
+from memtrain.networks.channels import Channel, Channels, Role
 from memtrain.networks.heads import Categorical, Gaussian, OutputDescription
 from memtrain.networks.interface import Interface
 
@@ -49,8 +51,7 @@ class EpisodeDataset(NumberDataset):
     ) -> None:
         self.episodes, self.channels, self.target, self.window = episodes, channels, target, window
         counts = 1 + np.maximum(0, -(-(episodes.lengths - window) // stride))  # windows of each episode
-        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        self.first = np.repeat(episodes.starts, counts) + within * stride
+        self.first = np.repeat(episodes.starts, counts) + within(counts) * stride
         self.end = np.repeat(episodes.starts + episodes.lengths, counts)
         super().__init__(ENDLESS if split == "train" else min(samples, len(self.first)))
         self.passes = passes(seed, len(self.first)) if split == "train" else None
@@ -74,14 +75,11 @@ class EpisodeDataset(NumberDataset):
 
     def behavior(self, inputs: NDArray[np.float32], actions: NDArray[Any], mask: NDArray[np.bool_]) -> NumberRows:
         """Rows whose targets are the actions `[B, T]` or `[B, T, A]`."""
-        if np.issubdtype(actions.dtype, np.integer):
+        if actions.ndim == mask.ndim:
             return NumberRows(inputs, np.where(mask, actions, 0), mask)
         scaled = np.stack([c.scaled(actions[..., i]) for i, c in enumerate(self.actions)], axis=-1)
-        return NumberRows(
-            inputs,
-            np.where(mask[..., None], scaled, 0.0).astype(np.float32),
-            np.broadcast_to(mask[..., None], scaled.shape),
-        )
+        known = mask[..., None] & ~np.isnan(scaled)
+        return NumberRows(inputs, np.where(known, scaled, 0.0).astype(np.float32), known)
 
     @property
     def actions(self) -> list[Channel]:
@@ -135,7 +133,8 @@ class BehaviorDataModule(NumberDataModule):
         held = max(2, round(count * self.held_out))
         if held >= count:
             raise ValueError(
-                f"There are {count} episodes, too few for three splits with data.held_out {self.held_out}; record more."
+                f"The log has {count} episodes, too few for three splits with data.held_out {self.held_out}; record "
+                "more, or say where each ends in an array terminals."
             )
         order = np.random.default_rng(EVALUATION_SEED).permutation(count)
         parts: dict[Split, NDArray[np.int64]] = {
@@ -150,19 +149,20 @@ class BehaviorDataModule(NumberDataModule):
         """Observations and the last action, with the scales of the training split."""
         training = self.episodes["train"]
         observed = [
-            scaled_channel(name, training.observations[:, i]) for i, name in enumerate(self.observation_names(training))
+            channel_of(name, "observed", training.observations[:, i])
+            for i, name in enumerate(self.observation_names(training))
         ]
-        role: Literal["observed", "action"] = "observed" if self.target == "action" else "action"
+        role: Role = "observed" if self.target == "action" else "action"
         if self.categories:
             return Channels([*observed, Channel("action", role, self.categories)])
         columns = np.asarray(training.actions, dtype=np.float64).reshape(len(training.actions), -1)
-        return Channels([*observed, *(scaled_channel(f"action_{i}", c, role) for i, c in enumerate(columns.T))])
+        return Channels([*observed, *(channel_of(f"action_{i}", role, c) for i, c in enumerate(columns.T))])
 
     @cached_property
     def categories(self) -> int:
         """Number of different actions; 0 where they are numbers."""
         parts = [part.actions for part in self.episodes.values()]
-        if not np.issubdtype(parts[0].dtype, np.integer) or parts[0].ndim > 1:
+        if parts[0].ndim > 1:
             return 0
         if min(part.min() for part in parts) < 0:
             raise ValueError("The actions are whole numbers below 0, but categories count 0, 1, 2; record them so.")
@@ -226,8 +226,7 @@ class EpisodesDataModule(BehaviorDataModule):
 def chosen(episodes: Episodes, which: NDArray[np.int64]) -> Episodes:
     """Some of the episodes, in this order."""
     lengths = episodes.lengths[which]
-    offset = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    rows = np.repeat(episodes.starts[which], lengths) + offset
+    rows = np.repeat(episodes.starts[which], lengths) + within(lengths)
     return Episodes(episodes.observations[rows], episodes.actions[rows], episodes.rewards[rows], lengths)
 
 
@@ -239,9 +238,8 @@ def table_of(episodes: Episodes) -> Rows:
     return np.concatenate([episodes.observations, before], axis=1)
 
 
-def scaled_channel(name: str, values: Rows, role: Literal["observed", "action"] = "observed") -> Channel:
-    """A channel of these values' mean and standard deviation; a constant one keeps its unit."""
-    finite = values[np.isfinite(values)]
-    if not len(finite):
-        raise ValueError(f"{name} has no finite value in the training episodes; leave it out.")
-    return Channel(name, role, center=float(finite.mean()), scale=float(finite.std()) or 1.0)
+def channel_of(name: str, role: Role, values: Rows) -> Channel:
+    """A channel of numbers, with the scale that they have in the training episodes."""
+    if np.isnan(values).all():
+        raise ValueError(f"{name} has no value in the training episodes; leave it out.")
+    return scaled_channel(name, role, values, "standard")

@@ -154,6 +154,11 @@ def left_out(column: pd.Series) -> str:
         return f"column {column.name} is left out, as it holds times; name it in data.time if rows are of these times"
     words = cells[pd.to_numeric(cells, errors="coerce").isna()]
     example = (words if len(words) else cells).iloc[0]
+    if len(words) < len(cells) / 2:
+        return (
+            f"column {column.name} is left out, as {len(words):,} of its {len(cells):,} cells hold text, the first "
+            f"{example!r}; leave such cells empty, or name it in data.categorical"
+        )
     return (
         f"column {column.name} is left out, as it holds text ({example!r}); name it in data.time, data.series or "
         "data.categorical if it is one of these"

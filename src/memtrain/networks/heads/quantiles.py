@@ -23,16 +23,20 @@ class Quantiles(NumberOutputs):
     Args:
         levels: of the quantiles, ascending, within (0, 1). A forecast knows nothing beyond the outermost, and the
             coverage of an interval is said where its ends are within them.
+        score: see `NumberOutputs`; crps, which the loss is here, in place of loss, which has the unit nats elsewhere.
     """
 
+    score: str = "crps"
     levels: list[float] = field(default_factory=lambda: [0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975])
 
     def __post_init__(self) -> None:
-        """Refuse levels that are no probabilities in order."""
+        """Refuse levels that are no probabilities in order, and a score in nats."""
         inside = all(0 < level < 1 for level in self.levels)
         if not self.levels or not inside or sorted(set(self.levels)) != self.levels:
             raise ValueError(f"levels are {self.levels}, but must ascend between 0 and 1, as 0.1, 0.5, 0.9.")
         super().__post_init__()
+        if self.score.split("_")[0] == "loss":
+            raise ValueError(f"score is {self.score}, but quantiles have no likelihood; set it to crps.")
 
     @property
     def metrics(self) -> Sequence[str]:
