@@ -4,6 +4,8 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -18,6 +20,7 @@ from torch import Tensor
 from memtrain.cli import main
 from memtrain.data.tables.outputs import in_units
 from memtrain.export import FORMATS, ChannelRows, ExportStep, example_inputs, open_export, prediction
+from memtrain.export.channel_card import channel_tables
 from memtrain.export.folder import ExportedModel
 from memtrain.export.number_rows import NEXT
 from memtrain.export.session import Run
@@ -352,6 +355,39 @@ def test_a_description_has_channels_units_and_scales(number_export: Path, number
         ("ahead", ["batch", 4]),
         ("memory", ["batch", 2, 8]),
     ]
+
+
+def test_a_card_says_channels_roles_scales_and_the_header_of_a_stream(number_export: Path) -> None:
+    card = (number_export / "README.md").read_text()
+    wind = open_export(number_export).interface.inputs.channels[1]  # type: ignore[attr-defined]
+    for said in (
+        f"| wind | observed |  | {wind.center:.6g} | {wind.scale:.6g} |  |  |\n",
+        "| day | known |  |  |  |  | rest, work |\n",
+        "`ahead` has the same of day, heating in the next row",
+        "below the header `warmth,wind,day,heating,day@next,heating@next`",
+        "inputs are `Channels()`, outputs are `Gaussian(score='loss')`",
+    ):
+        assert said in card
+    assert card.count("| wind |") == 2  # an input and a target
+
+
+def test_a_card_says_units_categories_without_labels_and_the_targets_of_each_part() -> None:
+    volts = Channel("a|b", "observed", center=1.5, scale=0.25, asinh=True, unit="V")
+    interface = Interface(Channels([volts, Channel("kind", categories=3)]), OUTPUTS["several"])
+    text = channel_tables({"interface": interface.to_primitive()})
+    assert "| a\\|b | observed | V | 1.5 | 0.25 | yes |  |\n| kind | observed |  |  |  |  | 3 |\n" in text
+    assert "Targets of level, scaled" in text
+    assert "ahead" not in text
+    assert channel_tables({"interface": Interface.of_tokens(3).to_primitive()}) == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["safetensors", pytest.param("onnx", marks=needs_onnx)])
+def test_the_code_of_a_card_of_numbers_runs(kind: str, number_checkpoint: Path, tmp_path: Path) -> None:
+    assert main(["export", str(number_checkpoint), "--format", kind, "--output", str(tmp_path / kind)]) == 0
+    code = (tmp_path / kind / "README.md").read_text().partition("```python\n")[2].partition("```")[0]
+    ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path / kind, capture_output=True, text=True, timeout=120)
+    assert (ran.returncode, len(ran.stdout.splitlines())) == (0, 3), ran.stderr
 
 
 @needs_onnx
