@@ -1,6 +1,5 @@
 """`memtrain stream`: one prediction a token, the memory kept exactly, however the stream ends."""
 
-import io
 import json
 import os
 import signal
@@ -31,20 +30,6 @@ from memtrain.training.loading import load_module
 from tests.export.test_step import needs_onnx
 
 LINES = ["1 0 2\n", "3, 4\n", "\n", "5 1\n", "1 1 1\n"]
-
-
-@pytest.fixture
-def send(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> object:
-    """Runs `memtrain stream` on standard input: its status, the JSON lines and stderr."""
-
-    def stream(text: str, *words: object) -> tuple[int, list[dict], str]:
-        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
-        capsys.readouterr()
-        status = main(["stream", *map(str, words)])
-        shown = capsys.readouterr()
-        return status, [json.loads(line) for line in shown.out.splitlines()], shown.err
-
-    return stream
 
 
 def test_a_prediction_follows_each_token_and_is_the_rnns(send, weights: Path, checkpoint: Path) -> None:
@@ -80,7 +65,7 @@ def test_a_token_that_is_none_ends_the_stream_and_keeps_the_lines_before(send, w
     status, rows, said = send("1 0\n2 9 1\n", weights, "--state", state)
     assert status == 1
     assert len(rows) == 2  # nothing of the line that is refused
-    assert said == "memtrain: The input at timestep 3: '9' is no token; give numbers from 0 to 8 and spaces between.\n"
+    assert said == "memtrain: Line 2, timestep 3: '9' is no token; give numbers from 0 to 8 and spaces between.\n"
     assert send("3\n", weights, "--state", state)[1] == send("1 0\n3\n", weights)[1][2:]
 
 
@@ -246,7 +231,7 @@ class VoltageEncoder(InputEncoder):
 
 
 class Voltages(RowFormat):
-    def read(self, line: str):
+    def read(self, line: str, header: str = ""):
         yield {"inputs": torch.tensor([[float(line)]])}
 
     def write(self, inputs, parameters: Tensor) -> dict:

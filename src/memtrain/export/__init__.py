@@ -3,18 +3,22 @@
 from memtrain.export.exporting import export_checkpoint
 from memtrain.export.folder import ExportFolder, open_export
 from memtrain.export.formats import FORMATS
+from memtrain.export.number_rows import ChannelRows
+from memtrain.export.predictions import prediction
 from memtrain.export.rows import RowFormat, row_format
 from memtrain.export.step import ExportStep, example_inputs
 from memtrain.export.streaming import stream_predictions
 
 __all__ = [
     "FORMATS",
+    "ChannelRows",
     "ExportFolder",
     "ExportStep",
     "RowFormat",
     "example_inputs",
     "export_checkpoint",
     "open_export",
+    "prediction",
     "row_format",
     "stream_predictions",
 ]

@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from memtrain.export.channel_card import channel_tables
+from memtrain.export.markdown import table
 from memtrain.export.record import Reading
 
 METHODS = {
@@ -29,7 +31,7 @@ def model_card(description: Mapping[str, Any], readings: Sequence[Reading], load
         "In the folder of this file; or `memtrain stream FOLDER`, which writes predictions as JSON lines.\n",
         f"## Inputs and outputs\n\n{port_table(description)}\n{vocabulary_line(description)}",
         f"## How it was trained\n\n{stage_table(description)}\n{costs(description)}",
-        f"## Data\n\n{data(description)}",
+        f"## Data\n\n{data(description)}{channel_tables(description)}",
         f"## Results\n\n{results(readings)}",
     ]
     return "\n".join(sections)
@@ -43,12 +45,6 @@ def summary(description: Mapping[str, Any]) -> str:
         f"{network['width']} numbers, updated by a {cell}; {description['parameters']:,} parameters. An input and the "
         "memory before it give the parameters of the prediction and the memory after it.\n"
     )
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
 
 def port_table(description: Mapping[str, Any]) -> str:
@@ -74,9 +70,10 @@ def vocabulary_line(description: Mapping[str, Any]) -> str:
 
 
 def as_code(kind: Mapping[str, Any]) -> str:
-    """A class with its options."""
-    name = kind["class_path"].rpartition(".")[2]
-    return f"`{name}({', '.join(f'{key}={value!r}' for key, value in kind['init_args'].items())})`"
+    """A class with its options, but lists."""
+    name, options = kind["class_path"].rpartition(".")[2], kind["init_args"]
+    short = [f"{key}={value!r}" for key, value in options.items() if not isinstance(value, list | dict)]
+    return f"`{name}({', '.join(short)})`"
 
 
 def stage_table(description: Mapping[str, Any]) -> str:

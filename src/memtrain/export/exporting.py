@@ -74,7 +74,8 @@ def fill(folder: Path, checkpoint: Path, module: StageModule, rnn: RNN, kind: Ex
         **origin(checkpoint, module),
     }
     write_json(folder / DESCRIPTION, description)
-    write_text(folder / "README.md", model_card(description, results_beside(checkpoint, module.counters), kind.loading))
+    readings = results_beside(checkpoint, module.counters)
+    write_text(folder / "README.md", model_card(description, readings, kind.code(inputs)))
     check(folder, step, described)
 
 

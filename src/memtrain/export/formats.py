@@ -28,11 +28,26 @@ class ExportFormat(ABC):
 
     Attributes:
         file: its name in the folder of an export.
-        loading: Python that runs the step on its own from that folder, for the model card.
+        loading: Python that runs the step on its own from that folder, for the model card; `{inputs}` stands for those
+            of a timestep, by name.
+        array: Python that makes zeros of a `{shape}` and `{type}`.
     """
 
     file: ClassVar[str]
     loading: ClassVar[str]
+    array: ClassVar[str] = "torch.zeros({shape}, dtype=torch.{type})"
+
+    def code(self, inputs: Mapping[str, Tensor]) -> str:
+        """Python that runs the step, for the model card.
+
+        Args:
+            inputs: of one timestep, as `example_inputs` gives them.
+        """
+        zeros = {
+            name: self.array.format(shape=(1, *value.shape[1:]), type=str(value.dtype).removeprefix("torch."))
+            for name, value in inputs.items()
+        }
+        return self.loading.replace("{inputs}", "{" + ", ".join(f'"{n}": {made}' for n, made in zeros.items()) + "}")
 
     @abstractmethod
     def write(self, step: ExportStep, inputs: Mapping[str, Tensor], folder: Path) -> dict[str, Any]:
@@ -67,9 +82,11 @@ from safetensors.numpy import load_file
 
 session = onnxruntime.InferenceSession("step.onnx")
 memory = load_file("initial_memory.safetensors")["memory"]  # [1, K, D]; repeat it for a larger batch
-for token in (0, 1, 0):
-    parameters, memory = session.run(None, {"inputs": np.array([token]), "memory": memory})
-    print(parameters.argmax(-1))  # the likeliest target after each token"""
+inputs = {inputs}
+for _ in range(3):
+    parameters, memory = session.run(None, inputs | {"memory": memory})
+    print(parameters.shape)  # [1, P]: of the prediction after each input"""
+    array = "np.zeros({shape}, np.{type})"
 
     def write(self, step: ExportStep, inputs: Mapping[str, Tensor], folder: Path) -> dict[str, Any]:
         """See `ExportFormat.write`."""
@@ -115,9 +132,10 @@ from safetensors.torch import load_file
 
 step = torch.export.load("step.pt2").module()  # runs code that a file may carry: load only files that you trust
 memory = load_file("initial_memory.safetensors")["memory"]  # [1, K, D]; repeat it for a larger batch
-for token in (0, 1, 0):
-    parameters, memory = step(inputs=torch.tensor([token]), memory=memory)
-    print(parameters.argmax(-1))  # the likeliest target after each token"""
+inputs = {inputs}
+for _ in range(3):
+    parameters, memory = step(**inputs, memory=memory)
+    print(parameters.shape)  # [1, P]: of the prediction after each input"""
 
     def write(self, step: ExportStep, inputs: Mapping[str, Tensor], folder: Path) -> dict[str, Any]:
         """See `ExportFormat.write`."""
@@ -146,11 +164,11 @@ class SafetensorsFormat(ExportFormat):
     loading = """import torch
 from memtrain.export import open_export
 
-model = open_export(".").model()
-stream, memory = model.prepared(), None  # None: the initial memory
-for token in (0, 1, 0):
-    parameters, memory = stream(torch.tensor([token]), memory)
-    print(parameters.argmax(-1))  # the likeliest target after each token"""
+model, memory = open_export(".").model(), None  # None: the initial memory
+inputs = {inputs}
+for _ in range(3):
+    parameters, memory = model.step(inputs, memory)
+    print(parameters.shape)  # [1, P]: of the prediction after each input"""
 
     def write(self, step: ExportStep, inputs: Mapping[str, Tensor], folder: Path) -> dict[str, Any]:
         """See `ExportFormat.write`."""

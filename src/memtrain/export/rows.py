@@ -18,12 +18,21 @@ Inputs = Mapping[str, Tensor]
 class RowFormat(ABC):
     """Reads lines and writes predictions; one of each kind of inputs."""
 
+    def is_header(self, line: str) -> bool:
+        """Whether a line is no input, but says what stands where in the lines below it.
+
+        Raises:
+            ValueError: for a header that is wrong.
+        """
+        return False
+
     @abstractmethod
-    def read(self, line: str) -> Iterator[Inputs]:
+    def read(self, line: str, header: str = "") -> Iterator[Inputs]:
         """The timesteps of a line, none, one or more.
 
         Args:
             line: with its line break, which the last of a file may lack.
+            header: the last line that was one; empty where none has come.
 
         Raises:
             ValueError: for a line that is no input.
@@ -50,7 +59,7 @@ class Numbers(RowFormat):
     def __init__(self, data: TokenDataModule, top: int) -> None:
         self.data, self.vocabulary_size, self.top = data, data.vocabulary_size, top
 
-    def read(self, line: str) -> Iterator[Inputs]:
+    def read(self, line: str, header: str = "") -> Iterator[Inputs]:
         """See `RowFormat.read`."""
         for word in line.replace(",", " ").split():
             # isdecimal takes digits of other scripts too, which int reads as well
@@ -78,7 +87,7 @@ class Numbers(RowFormat):
 class Characters(Numbers):
     """Tokens as characters, line breaks among them, in the data's own encoding."""
 
-    def read(self, line: str) -> Iterator[Inputs]:
+    def read(self, line: str, header: str = "") -> Iterator[Inputs]:
         """See `RowFormat.read`."""
         for character in line:
             yield {"inputs": self.data.encode_prompt(character)}

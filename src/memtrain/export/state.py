@@ -9,6 +9,8 @@ from torch import Tensor
 
 from memtrain.files import write_bytes
 
+COUNTS = ("timesteps", "offset", "lines")
+
 
 @dataclass(frozen=True)
 class StreamState:
@@ -18,11 +20,15 @@ class StreamState:
         memory: `m_t`, `[1, K, D]`; None before the first input.
         timesteps: inputs taken in so far.
         offset: bytes that they were written in: a followed file is read from there on.
+        lines: that these bytes are.
+        header: the last line that said what stands where below it; empty where none has come.
     """
 
     memory: Tensor | None = None
     timesteps: int = 0
     offset: int = 0
+    lines: int = 0
+    header: str = ""
 
     def save(self, file: Path, export: str) -> None:
         """Write it in one step, unless nothing has been taken in.
@@ -32,7 +38,8 @@ class StreamState:
             export: SHA-256 of the exported step, without which the memory means nothing.
         """
         if self.memory is not None:
-            place = {"export": export, "timesteps": str(self.timesteps), "offset": str(self.offset)}
+            counts = {name: str(getattr(self, name)) for name in COUNTS}
+            place = {"export": export, "header": self.header, **counts}
             write_bytes(file, save({"memory": self.memory.contiguous()}, metadata=place))
 
     @classmethod
@@ -52,7 +59,8 @@ class StreamState:
         try:
             with safe_open(file, "pt") as content:
                 place, memory = content.metadata(), content.get_tensor("memory")
-            state = cls(memory, int(place["timesteps"]), int(place["offset"]))
+            counts = {name: int(place[name]) for name in COUNTS}
+            state = cls(memory, **counts, header=place["header"])
             other = place["export"] != export or tuple(memory.shape) != shape
         except (OSError, SafetensorError, LookupError, TypeError, ValueError) as error:
             raise ValueError(f"--state is {file}, which is no state of a stream ({error}); name another.") from error

@@ -5,18 +5,22 @@ from collections.abc import Mapping
 from functools import singledispatch
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from memtrain.export.silence import silence
-from memtrain.networks import RNN, InputDescription, Tokens
+from memtrain.networks import RNN, Channels, InputDescription, Tokens
 from memtrain.networks.attention import MOST_SAMPLES
+from memtrain.networks.channels import Numbers
 from memtrain.networks.rotary import RealRotary, Rotary
 
 OUTPUTS = ("parameters", "memory_after")
 """What a step returns: the head's parameters of `y_t`, `[B, P]`, and `m_t`, `[B, K, D]`."""
 MEMORY = "memory"
 """The input that carries `m_{t-1}`, `[B, K, D]`; the others are those of `example_inputs`."""
+MISSING_ABOVE = 1.2
+"""Standard normal numbers that stand for missing cells in examples: one in nine."""
 
 
 class ExportStep(nn.Module):
@@ -113,6 +117,25 @@ def example_inputs(description: InputDescription, batch: int, generator: torch.G
 @example_inputs.register
 def _(description: Tokens, batch: int, generator: torch.Generator) -> dict[str, Tensor]:
     return {"inputs": torch.randint(description.vocabulary_size, (batch,), generator=generator)}
+
+
+@example_inputs.register
+def _(description: Channels, batch: int, generator: torch.Generator) -> dict[str, Tensor]:
+    inputs = {"inputs": description.pack(example_rows(description, batch, generator))}
+    if description.known_ahead:
+        inputs["ahead"] = description.pack_ahead(example_rows(description, batch, generator))
+    return {name: torch.from_numpy(values) for name, values in inputs.items()}
+
+
+def example_rows(description: Channels, batch: int, generator: torch.Generator) -> Numbers:
+    """Rows of the training split's spread, of any category, and some cells missing, `[B, C]`."""
+    normal = torch.randn(batch, len(description.channels), generator=generator, dtype=torch.float64).numpy()
+    uniform = torch.rand(normal.shape, generator=generator, dtype=torch.float64).numpy()
+    columns = [
+        np.floor(uniform[:, i] * channel.categories) if channel.categories else channel.unscaled(normal[:, i])
+        for i, channel in enumerate(description.channels)
+    ]
+    return np.where(normal > MISSING_ABOVE, np.nan, np.stack(columns, axis=-1))
 
 
 def ports(step: ExportStep, inputs: Mapping[str, Tensor]) -> dict[str, list[dict[str, Any]]]:

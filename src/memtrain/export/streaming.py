@@ -95,14 +95,17 @@ class Stream:
         Raises:
             ValueError: if it is no input.
         """
-        written, memory, timestep = list[str](), self.place.memory, self.place.timesteps
+        written, place = list[str](), self.place
+        memory, timestep, header, text = place.memory, place.timesteps, place.header, line.decode(errors="replace")
         try:
-            for inputs in self.rows.read(line.decode(errors="replace")):
+            if self.rows.is_header(text):  # with the first memory, so that a state of it alone can be kept
+                memory, header, text = self.model.start if memory is None else memory, text, ""
+            for inputs in self.rows.read(text, header):
                 parameters, memory = self.model.step(inputs, memory)
                 if self.every == "line":
                     written.clear()
                 written.append(json.dumps({"timestep": timestep, **self.rows.write(inputs, parameters)}) + "\n")
                 timestep += 1
         except ValueError as error:
-            raise ValueError(f"The input at timestep {timestep}: {error}") from error
-        return written, StreamState(memory, timestep, self.place.offset + len(line))
+            raise ValueError(f"Line {place.lines + 1}, timestep {timestep}: {error}") from error
+        return written, StreamState(memory, timestep, place.offset + len(line), place.lines + 1, header)
