@@ -86,6 +86,14 @@ def test_logs_train_without_saying_how_many_actions_there_are(tmp_path: Path) ->
     assert 0 <= data.reference_lines()["chance"] <= 1
 
 
+def test_every_episode_is_in_one_split_the_same_in_every_run(tmp_path: Path) -> None:
+    path = write(tmp_path / "logs.npz", observations=np.arange(60.0), actions=ACTIONS, ends=ENDS)
+    one, other = (EpisodesDataModule(str(path), window=5, held_out=0.5, seed=seed).episodes for seed in (0, 1))
+    assert [len(one[split].lengths) for split in ("train", "val", "test")] == [6, 3, 3]
+    assert sorted(np.concatenate([part.observations for part in one.values()]).ravel()) == list(range(60))
+    assert all(np.array_equal(one[split].observations, other[split].observations) for split in one)
+
+
 def test_actions_that_are_numbers_have_scales(tmp_path: Path) -> None:
     actions = np.stack([np.arange(60.0), -np.arange(60.0)], axis=1)
     path = write(tmp_path / "logs.npz", observations=OBSERVATIONS, actions=actions, ends=ENDS)

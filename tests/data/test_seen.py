@@ -34,6 +34,13 @@ def story(tmp_path: Path) -> Path:
     return story
 
 
+def test_a_column_that_is_called_as_a_folder_here_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("load", "day", "table.csv"):
+        (tmp_path / name).touch()
+    assert local_paths({"path": "table.csv", "time": "day", "targets": ["load"]}) == {"path": [Path("table.csv")]}
+
+
 def test_a_run_continues_on_the_files_it_began_with(story: Path, tmp_path: Path) -> None:
     assert fit(tmp_path, "--trainer.max_steps=4", "--ckpt_path=last") == 0
 

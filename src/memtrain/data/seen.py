@@ -8,7 +8,8 @@ from typing import Any
 from memtrain.data.sources import describe_files, files_under
 from memtrain.files import digest
 
-NOT_READ = ("cache_folder", "column", "subset", "separator")
+COLUMNS = ("column", "time", "series", "targets", "observed", "known", "actions", "categorical", "regime")
+NOT_READ = ("cache_folder", "subset", "separator", *COLUMNS)
 """Options whose value is no file to read, though a file of that name may lie here."""
 
 
