@@ -21,6 +21,7 @@ from memtrain.forecast.future import with_future
 from memtrain.networks import RNN, Channel, Channels, Gaussian, Interface, NegativeBinomial, NetworkOptions
 from memtrain.networks.cells import Cell
 from memtrain.networks.forecasting import Series, draw_paths
+from tests.export.test_step import needs_onnx
 
 NAN = float("nan")
 
@@ -289,6 +290,20 @@ def test_what_is_predicted_but_not_seen_is_refused(tmp_path: Path, capsys: pytes
     assert "predicts 'load', which is not among its observed inputs, so that no draw can be fed back" in (
         capsys.readouterr().err
     )
+
+
+@pytest.mark.parametrize("kind", ["safetensors", pytest.param("onnx", marks=[needs_onnx, pytest.mark.slow])])
+def test_an_export_forecasts_what_its_checkpoint_does(kind: str, trained: dict[str, Path], tmp_path: Path) -> None:
+    """Two series of different lengths, with a known column: the same paths from the same seed."""
+    data = write_table(tmp_path / "new.csv", 20, coming=4)
+    data.write_text("".join(data.read_text().splitlines(keepends=True)[:1] + data.read_text().splitlines(True)[6:]))
+    assert main(["export", str(trained["bptt"]), "--format", kind, "--output", str(tmp_path / "export")]) == 0
+    options = ("--horizon", "4", "--samples", "3", "--levels")
+    for name, source in (("own", tmp_path / "export"), ("expected", trained["bptt"])):
+        assert run(source, data, tmp_path / f"{name}.csv", *options) == 0
+    own, expected = (pd.read_csv(tmp_path / f"{name}.csv") for name in ("own", "expected"))
+    assert own.drop(columns="value").equals(expected.drop(columns="value"))
+    assert own.value.to_numpy() == pytest.approx(expected.value.to_numpy(), abs=1e-5)
 
 
 def test_new_categories_count_as_missing_and_it_is_said(trained: dict[str, Path], tmp_path: Path) -> None:

@@ -42,7 +42,12 @@ def add_model_commands(commands: Any) -> None:
         description="Forecast each series of a table from its last observed target on, with a trained RNN, alone. "
         "Columns that are known ahead stand in the rows after it, with empty targets."
     )
-    forecast.add_argument("--checkpoint", type=Path, required=True, help="a checkpoint of stage smt, dmt or bptt")
+    forecast.add_argument(
+        "--checkpoint",
+        type=Path,
+        required=True,
+        help="a checkpoint of stage smt, dmt or bptt, or the folder of an export",
+    )
     forecast.add_argument("--data", type=Path, required=True, help="a file with the columns of the training data")
     forecast.add_argument("--horizon", type=int, required=True, help="rows to forecast")
     forecast.add_argument("--samples", type=int, default=100, help="sample paths of each series")
@@ -69,7 +74,10 @@ def add_model_commands(commands: Any) -> None:
     commands.add_subcommand("export", export, help="write an RNN's step for other programs")
 
     stream = SentenceParser(
-        description="Read tokens from standard input and write what is expected next as JSON lines, at constant memory."
+        description="Read tokens, or rows of numbers, from standard input and write what is expected as JSON lines, at "
+        "constant memory. Numbers are lines of CSV, with commas, below a header that names every channel, and for each "
+        "that is known ahead or an action also a column NAME@next: its value in the next row. Cells are in the data's "
+        "units, categories by name, missing ones empty. The model card has the header."
     )
     stream.add_argument("export", type=Path, help="folder that `memtrain export` has made")
     stream.add_argument("--follow", type=Path, default=None, help="read this file instead, and what is appended to it")
@@ -78,9 +86,9 @@ def add_model_commands(commands: Any) -> None:
         "--every",
         type=Literal["token", "line"],
         default="token",
-        help="a prediction after each token, or after each line",
+        help="a prediction after each token, or after each line; of rows of numbers each line has one",
     )
-    stream.add_argument("--top", type=int, default=5, help="likeliest tokens that are written")
+    stream.add_argument("--top", type=int, default=5, help="likeliest tokens or classes that are written")
     stream.add_argument("--threads", type=int, default=1, help="of the processor")
     commands.add_subcommand("stream", stream, help="predict line by line, with an export")
 

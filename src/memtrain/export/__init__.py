@@ -1,7 +1,7 @@
 """Export: an RNN's step as a file that other programs run, and streaming with it, one input at a time."""
 
 from memtrain.export.exporting import export_checkpoint
-from memtrain.export.folder import ExportFolder, open_export
+from memtrain.export.folder import ExportedModel, ExportFolder, is_export, open_export
 from memtrain.export.formats import FORMATS
 from memtrain.export.number_rows import ChannelRows
 from memtrain.export.predictions import prediction
@@ -14,9 +14,11 @@ __all__ = [
     "ChannelRows",
     "ExportFolder",
     "ExportStep",
+    "ExportedModel",
     "RowFormat",
     "example_inputs",
     "export_checkpoint",
+    "is_export",
     "open_export",
     "prediction",
     "row_format",

@@ -18,7 +18,7 @@ from memtrain.limits import require_at_least
 
 Every = Literal["token", "line"]
 TOP = 5
-"""Likeliest tokens that are written."""
+"""Likeliest tokens or classes that are written."""
 SECONDS_BETWEEN_SAVES = 5.0
 """Of the state, while lines keep coming."""
 
@@ -38,7 +38,7 @@ def stream_predictions(
         follow: a file to read from, and from what is appended to it; None: standard input.
         state: file of the memory: continued from where it is there, kept while lines come and at the end.
         every: token: a prediction after each; line: one after the last token of each line.
-        top: likeliest tokens that are written.
+        top: likeliest tokens or classes that are written.
         threads: of the processor.
 
     Raises:

@@ -16,12 +16,14 @@ from memtrain.data.tables.reader import IRREGULAR, TableReader
 from memtrain.data.tables.roles import ADDED
 from memtrain.data.tables.rows import SINCE_LAST, TableRows
 from memtrain.data.unpacked import kind_of
+from memtrain.export import ExportedModel, is_export, open_export
 from memtrain.files import write_figure, write_text
 from memtrain.forecast.figure import draw_forecast
 from memtrain.forecast.future import Future, stamps, with_future
 from memtrain.limits import require_at_least, require_between
 from memtrain.networks import Channels, Interface, NumberOutputs, StreamingModel
 from memtrain.networks.forecasting import Series, draw_paths
+from memtrain.networks.sequence_model import Streaming
 from memtrain.training.loading import load_datamodule, load_module
 
 LEVELS = (0.1, 0.5, 0.9)
@@ -41,7 +43,8 @@ def forecast(
     """Forecast each series of a file from its last observed target on, with the RNN alone.
 
     Args:
-        checkpoint: of a stage that has an RNN, trained on a `TableDataModule` to predict the next row.
+        checkpoint: of a stage that has an RNN, trained on a `TableDataModule` to predict the next row; or the folder of
+            its export.
         data: a file as the training data were.
         horizon: rows to forecast, H.
         output: a `.csv` of quantiles, or of all paths where there are no levels; or a `.png`.
@@ -53,21 +56,10 @@ def forecast(
         ValueError: naming option, value and remedy.
     """
     check(output, horizon, samples, levels)
-    *_, model = (module := load_module(checkpoint)).models.values()
-    if not isinstance(model, StreamingModel):
-        raise ValueError(
-            f"{checkpoint} has no model that takes in one row after the other; give a checkpoint of stage smt, dmt, "
-            "bptt or baseline."
-        )
-    trained_on = load_datamodule(checkpoint)
-    if not isinstance(trained_on, TableDataModule):
-        raise ValueError(
-            f"{checkpoint} was trained on {type(trained_on).__name__}, no table of numbers; give one that was trained "
-            "on TableDataModule, or use memtrain generate for tokens."
-        )
-    channels, targets = inputs_and_targets(module.interface, trained_on, checkpoint)
+    model, interface, trained_on = load(checkpoint)
+    channels, targets = inputs_and_targets(interface, trained_on, checkpoint)
     future = with_future(read_like(trained_on, channels, targets, data), horizon)
-    paths = draw_all(model, module.interface, future, samples, seed)
+    paths = draw_all(model, interface, future, samples, seed)
     if not np.isfinite(paths).all():
         raise ValueError(f"The paths that {checkpoint} draws grow beyond all bounds; train longer, or lower --horizon.")
     if output.suffix == ".png":
@@ -76,6 +68,32 @@ def forecast(
         table = quantiles(future, targets, paths, levels) if levels else all_paths(future, targets, paths)
         write_text(output, table.to_csv(index=False, lineterminator="\n"))
     print(f"Forecast: {output}")
+
+
+def load(checkpoint: Path) -> tuple[Streaming, Interface, TableDataModule]:
+    """What forecasts, what goes in and comes out, and what it was trained on, of a checkpoint or an export.
+
+    Raises:
+        ValueError: if it takes in no rows of a table, one after the other.
+    """
+    model: object
+    if is_export(checkpoint):
+        export = open_export(checkpoint)
+        model, interface, data = export.model(), export.interface, export.datamodule()
+    else:
+        *_, model = (module := load_module(checkpoint)).models.values()
+        interface, data = module.interface, load_datamodule(checkpoint)
+    if not isinstance(model, StreamingModel | ExportedModel):
+        raise ValueError(
+            f"{checkpoint} has no model that takes in one row after the other; give a checkpoint of stage smt, dmt, "
+            "bptt or baseline, or an export."
+        )
+    if not isinstance(data, TableDataModule):
+        raise ValueError(
+            f"{checkpoint} was trained on {type(data).__name__}, no table of numbers; give one that was trained on "
+            "TableDataModule, or use memtrain generate for tokens."
+        )
+    return model, interface, data
 
 
 def check(output: Path, horizon: int, samples: int, levels: Sequence[float]) -> None:
@@ -131,9 +149,7 @@ def read_like(trained_on: TableDataModule, channels: Channels, targets: list[str
     return rows
 
 
-def draw_all(
-    model: StreamingModel, interface: Interface, future: Future, samples: int, seed: int
-) -> NDArray[np.float64]:
+def draw_all(model: Streaming, interface: Interface, future: Future, samples: int, seed: int) -> NDArray[np.float64]:
     """Sample paths of all series, `[S, samples, H, targets]`, some series at a time."""
     channels = interface.inputs
     assert isinstance(channels, Channels)

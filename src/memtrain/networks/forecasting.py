@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from memtrain.networks.channels import Channels
-from memtrain.networks.sequence_model import StreamingModel
+from memtrain.networks.sequence_model import Streaming
 
 PIECE = 256
 """Timesteps of a history that are packed at a time."""
@@ -35,7 +35,7 @@ class Series(NamedTuple):
 
 @torch.inference_mode()
 def draw_paths(
-    model: StreamingModel,
+    model: Streaming,
     channels: Channels,
     targets: list[int],
     series: Series,
@@ -78,7 +78,7 @@ def draw_paths(
     return np.stack(paths, axis=1).reshape(len(series.starts), samples, series.horizon, len(targets))
 
 
-def take_in(model: StreamingModel, channels: Channels, series: Series) -> tuple[Tensor, Tensor]:
+def take_in(model: Streaming, channels: Channels, series: Series) -> tuple[Tensor, Tensor]:
     """Parameters of the first row to come of each series, `[B, P]`, and the state before it.
 
     All series begin together; one that has ended keeps its state until the longest has.
