@@ -179,6 +179,7 @@ def test_a_name_with_a_comma_is_quoted() -> None:
     assert ChannelRows(channels, Gaussian([LOAD]), 5).is_header(header_of(channels))
 
 
+@pytest.mark.slow
 def test_a_long_stream_of_rows_needs_no_more_memory_than_a_short_one() -> None:
     interface = Interface(Channels([LOAD, DAY]), Gaussian([LOAD]))
     step = ExportStep(RNN(NetworkOptions(width=8, memory_tokens=2, readout="linear"), interface))
