@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from memtrain.data.tables.outputs import in_units
 from memtrain.export import FORMATS, ChannelRows, ExportStep, example_inputs, open_export, prediction
 from memtrain.export.channel_card import channel_tables
 from memtrain.export.folder import ExportedModel
-from memtrain.export.number_rows import NEXT
+from memtrain.export.number_rows import NEXT, header_of
 from memtrain.export.session import Run
 from memtrain.export.state import StreamState
 from memtrain.export.streaming import Stream
@@ -170,6 +171,33 @@ def test_a_row_is_scaled_and_coded_as_in_training() -> None:
         {"inputs": [0, 0, 0, 0], "ahead": [0, 0]},
         {"inputs": [0, 0, 0, 1], "ahead": [0, 0]},
     ]
+
+
+def test_a_name_with_a_comma_is_quoted() -> None:
+    channels = Channels([Channel("wind, gusts"), DAY])
+    assert header_of(channels) == '"wind, gusts",day,day@next'
+    assert ChannelRows(channels, Gaussian([LOAD]), 5).is_header(header_of(channels))
+
+
+@pytest.mark.slow
+def test_a_long_stream_of_rows_needs_no_more_memory_than_a_short_one() -> None:
+    interface = Interface(Channels([LOAD, DAY]), Gaussian([LOAD]))
+    step = ExportStep(RNN(NetworkOptions(width=8, memory_tokens=2, readout="linear"), interface))
+    model = ExportedModel(lambda inputs, memory: step(**inputs, memory=memory), step.initial_memory(1), interface)
+    stream = Stream(model, format_of(), StreamState(), "token")
+
+    def take(lines: int) -> int:
+        for number in range(lines):
+            _, stream.place = stream.take(f"{number},work,rest\n".encode() if stream.place.lines else HEADER.encode())
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        young, old = take(400), take(600)  # Python fills its free lists first
+    finally:
+        tracemalloc.stop()
+    assert stream.place.timesteps == 999
+    assert old - young < 20_000
 
 
 def test_large_numbers_near_each_other_are_told_apart() -> None:

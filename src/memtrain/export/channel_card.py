@@ -3,8 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from memtrain.checkpoints import rebuilt
 from memtrain.export.markdown import table
-from memtrain.export.number_rows import NEXT
+from memtrain.export.number_rows import NEXT, header_of
+from memtrain.networks import Channels
 
 
 def channel_tables(description: Mapping[str, Any]) -> str:
@@ -20,10 +22,7 @@ def channel_tables(description: Mapping[str, Any]) -> str:
     channels = ends["inputs"]["init_args"].get("channels", [])
     if not channels:
         return ""
-    names, known = (
-        [channel["name"] for channel in channels if channel["role"] in roles]
-        for roles in (("observed", "known", "action"), ("known", "action"))
-    )
+    known = [channel["name"] for channel in channels if channel["role"] != "observed"]
     parts = [
         f"A row has these channels:\n\n{channel_table(channels)}",
         "`inputs` has for each value x in its unit (x - center) / scale, of which `asinh` takes the inverse hyperbolic "
@@ -38,7 +37,7 @@ def channel_tables(description: Mapping[str, Any]) -> str:
     for part, targets in target_channels(ends["outputs"]):
         parts.append(f"Targets{part and f' of {part}'}, scaled as these say, but counts and events as they are:\n\n"
                      f"{channel_table(targets)}")  # fmt: skip
-    header = ",".join([*names, *(name + NEXT for name in known)])
+    header = header_of(rebuilt(Channels, ends["inputs"]))
     parts.append(
         f"`memtrain stream` does all of this. It reads lines of CSV, in the channels' units, below the header "
         f"`{header}`{f' (`{NEXT}`: of the next row)' if known else ''}, and writes the mean, median and quantiles of "

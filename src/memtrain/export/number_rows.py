@@ -1,6 +1,7 @@
 """Rows of numbers: lines of CSV below a header, as inputs of a step, and predictions in the data's units."""
 
 import csv
+import io
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -57,8 +58,7 @@ class ChannelRows(RowFormat):
     def __init__(self, channels: Channels, outputs: OutputDescription, top: int) -> None:
         self.channels, self.top = channels, top
         self.known = [i for i, channel in enumerate(channels.channels) if channel.ahead]
-        names = [channel.name for channel in channels.channels]
-        self.names = (*names, *(names[i] + NEXT for i in self.known))
+        self.names = names_of(channels)
         # Predictions depend on parameters alone; those of the head itself are in the exported step.
         self.head = outputs.head(1)
         self.write({}, torch.zeros(1, outputs.parameters))  # refuses now, not at the first row
@@ -82,7 +82,7 @@ class ChannelRows(RowFormat):
             lacking = next(name for name in self.names if name not in cells)
             raise ValueError(
                 f"a header must come first, with commas between the names of columns, but has no {lacking!r}; give "
-                f"{','.join(self.names)}."
+                f"{header_of(self.channels)}."
             )
         columns = columns_of(header, self.names, len(self.channels.channels))
         if len(cells) != columns.width:
@@ -99,6 +99,19 @@ class ChannelRows(RowFormat):
     def write(self, inputs: Inputs, parameters: Tensor) -> dict[str, Any]:
         """See `RowFormat.write` and `prediction`."""
         return prediction(self.head, parameters[0].double(), self.top)
+
+
+def names_of(channels: Channels) -> tuple[str, ...]:
+    """The columns of a row: those of all channels, then those of what is known of the next row."""
+    ahead = (channel.name + NEXT for channel in channels.channels if channel.ahead)
+    return (*(channel.name for channel in channels.channels), *ahead)
+
+
+def header_of(channels: Channels) -> str:
+    """The header with these columns and no others, as a line of CSV without its line break."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(names_of(channels))
+    return line.getvalue()
 
 
 def cells_of(line: str) -> list[str]:
