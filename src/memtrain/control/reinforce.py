@@ -1,4 +1,4 @@
-"""Reward: a readout over the memory learns to act by policy gradient, and, if wanted, the update f with it."""
+"""Reward: a readout over the memory, added to the cloned policy, learns by policy gradient; if wanted, f with it."""
 
 from dataclasses import dataclass, field
 
@@ -20,7 +20,7 @@ class Reinforced:
     """What policy gradient has led to.
 
     Attributes:
-        readout: memory, `[..., K * D]`, to the logits of A actions.
+        readout: memory, `[..., K * D]`, to what is added to the logits of A actions.
         returns: mean return of each iteration's episodes, while actions are drawn.
         success: share of successful episodes of each iteration.
     """
@@ -31,16 +31,21 @@ class Reinforced:
 
 
 class MemoryPolicy:
-    """Draws actions from a linear readout over the RNN's memory.
+    """Draws actions from the cloned policy, tempered, and a linear readout over the RNN's memory, added.
 
     Args:
-        rnn: whose memory is read; its own readout is not used.
-        readout: to logits.
+        rnn: predicts the expert's actions.
+        readout: to what is added to their logits.
         channels: the observations, then the last action.
+        temperature: what the cloned logits are divided by, so that other actions are tried too.
     """
 
-    def __init__(self, rnn: RNN, readout: nn.Linear, channels: Channels) -> None:
-        self.rnn, self.readout, self.channels = rnn, readout, channels
+    def __init__(self, rnn: RNN, readout: nn.Linear, channels: Channels, temperature: float) -> None:
+        self.rnn, self.readout, self.channels, self.temperature = rnn, readout, channels, temperature
+
+    def logits(self, memory: Tensor) -> Tensor:
+        """Of the actions, from memories: `[..., K, D]` to `[..., A]`."""
+        return self.rnn.read(memory) / self.temperature + self.readout(memory.flatten(-2))
 
     def start(self, episodes: int, generator: np.random.Generator) -> None:
         """See `Policy.start`."""
@@ -52,7 +57,7 @@ class MemoryPolicy:
         """See `Policy.act`."""
         embedding = self.rnn.embed(packed(self.channels, observations, before))
         self.memory = self.rnn.step(self.memory, embedding)
-        odds = self.readout(self.memory.flatten(-2)).double().softmax(-1)
+        odds = self.logits(self.memory).double().softmax(-1)
         return torch.multinomial(odds, 1, generator=self.generator).squeeze(1).numpy()
 
 
@@ -65,9 +70,12 @@ def reinforce(
     episodes: int = 64,
     learning_rate: float = 0.01,
     entropy_weight: float = 0.01,
+    temperature: float = 4.0,
     seed: int = 0,
 ) -> Reinforced:
     """REINFORCE (Williams, 1992) with the mean return to go of each timestep as its baseline.
+
+    It begins with the cloned policy: at random nobody walks through a long corridor to where the reward is.
 
     Args:
         rnn: trained before, or not; changed only if `train_memory`.
@@ -78,6 +86,7 @@ def reinforce(
         episodes: played for each update.
         learning_rate: AdamW's.
         entropy_weight: reward for undecided actions, in nats.
+        temperature: what the cloned policy's logits are divided by, so that other actions are tried too.
         seed: of environments, draws and the readout.
 
     Raises:
@@ -89,9 +98,10 @@ def reinforce(
     memory = rnn.cell.memory_tokens * rnn.cell.width
     found = Reinforced(nn.Linear(memory, task.actions))
     nn.init.zeros_(found.readout.weight)
+    nn.init.zeros_(found.readout.bias)
     trained = [*found.readout.parameters(), *(rnn.parameters() if train_memory else ())]
     optimizer = torch.optim.AdamW(trained, lr=learning_rate, weight_decay=0.0)
-    policy = MemoryPolicy(rnn, found.readout, channels)
+    policy = MemoryPolicy(rnn, found.readout, channels, temperature)
     for iteration in range(iterations):
         played = play(task, policy, episodes, seed=1_000_003 * (seed + 1) + iteration)
         steps = int(played.lengths.max())
@@ -105,7 +115,7 @@ def reinforce(
             memories = rollout(rnn.cell, rnn.initial_memory(episodes), rnn.embed(inputs))
         rewards = torch.from_numpy(np.where(inside, played.rewards[at], 0.0)).float()
         loss = policy_loss(
-            found.readout(memories.flatten(-2)),
+            policy.logits(memories),
             torch.from_numpy(actions),
             rewards,
             torch.from_numpy(inside),

@@ -23,9 +23,10 @@ def reward_on_memory(
     episodes: int = 64,
     played: int = 200,
     learning_rate: float = 0.01,
+    temperature: float = 4.0,
     free: bool = True,
 ) -> tuple[list[dict[str, Any]], Figure]:
-    """Evaluate the cloned policies of finished runs, then train a new readout of their memories on reward.
+    """Evaluate the cloned policies of finished runs, then train a readout that is added to them on reward.
 
     Args:
         runs: folders that `memtrain run` has filled, by the expert that was cloned.
@@ -33,6 +34,7 @@ def reward_on_memory(
         episodes: played for each update.
         played: episodes by which policies are judged.
         learning_rate: of the policy gradient.
+        temperature: of the cloned policy, while reward is learned from; see `memtrain.control.reinforce`.
         free: train the memory's update too, beside the frozen memory.
 
     Returns:
@@ -68,6 +70,7 @@ def reward_on_memory(
                         iterations=iterations,
                         episodes=episodes,
                         learning_rate=learning_rate,
+                        temperature=temperature,
                         seed=stage.result.seed,
                     )
                     last = slice(-max(1, played // episodes), None)  # as many episodes as the cloned policy played
