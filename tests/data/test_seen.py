@@ -34,6 +34,12 @@ def story(tmp_path: Path) -> Path:
     return story
 
 
+@pytest.mark.parametrize("command", ["validate", "test", "predict"])
+def test_a_checkpoint_is_read_on_files_of_its_own(command: str, story: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert main([command, f"--config={run / 'config.yaml'}", f"--ckpt_path={run / 'checkpoints' / 'last.ckpt'}"]) == 0
+
+
 def test_a_column_that_is_called_as_a_folder_here_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("load", "day", "table.csv"):

@@ -112,7 +112,7 @@ class SequenceDataModule(LightningDataModule, ABC):
         self.seed = seed
         self._datasets: dict[Split, SequenceDataset] = {}
         self._resumed = {"batches": 0, "samples": 0}
-        self._files: dict[str, dict[str, str]] = {}
+        self._files: dict[str, dict[str, str]] | None = None  # known where the run trains
 
     # What a data set must say about itself.
 
@@ -250,15 +250,16 @@ class SequenceDataModule(LightningDataModule, ABC):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the position in the training stream: batches, and samples over all ranks, consumed; and the files."""
-        return {"batches": self._consumed_batches(), "samples": self._consumed_samples(), "files": self._files}
+        return {"batches": self._consumed_batches(), "samples": self._consumed_samples(), "files": self._files or {}}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue after the samples that a checkpoint's run has consumed.
 
         Raises:
-            ValueError: if the files that the data read have changed since.
+            ValueError: if the run trains, and the files that the data read have changed since.
         """
-        require_same_files(self.hparams, self._files, state_dict.get("files"))
+        if self._files is not None:
+            require_same_files(self.hparams, self._files, state_dict.get("files"))
         self._resumed = {name: state_dict[name] for name in ("batches", "samples")}
         # Lightning looks for the position in the loader, does not find it there, and warns; it is here.
         warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before the epoch")
