@@ -17,6 +17,9 @@ PAGES = [file.parent for file in sorted(EXPERIMENTS.glob("*/results.csv"))]
 COMPARISONS = [folder for folder in PAGES if "evaluation_difficulty" in pd.read_csv(folder / "results.csv", nrows=0)]
 MEANS = {
     "loss": "loss",
+    "loss when due": "loss_due",
+    "loss in the rare regime": "loss_rare",
+    "CPU seconds": "cpu_seconds",
     "relative drift": "drift_relative",
     "train seconds": "train_seconds",
     "steps": "optimizer_steps",
