@@ -101,14 +101,17 @@ def changes(file: Path, sources: dict[str, Path], cache: Path) -> list[str]:
         words += [f"stages.{stage}.data.{key}={value}" for key, value in least.items()]
     if content["data"]["class_path"].endswith(("RasterDataModule", "TextDataModule")):
         words.append(f"data.init_args.cache_folder={cache}")
-    for source in {name(file), full_name(file)} & set(sources):
-        words.append(f"data.init_args.path={sources[source]}")
-    return words
+    return words + of_sources(file, sources)
+
+
+def of_sources(file: Path, sources: dict[str, Path]) -> list[str]:
+    """What makes an experiment read its small files, if there are any."""
+    return [f"data.init_args.path={sources[key]}" for key in {name(file), full_name(file)} & set(sources)]
 
 
 @pytest.mark.parametrize("file", TRAINED, ids=full_name)
-def test_every_option_of_every_run_is_known(file: Path) -> None:
-    experiment = read_experiment(file)
+def test_every_option_of_every_run_is_known(file: Path, sources: dict[str, Path]) -> None:
+    experiment = read_experiment(file, of_sources(file, sources))
     assert experiment.name == full_name(file)
     check_data(experiment)
     planned = set()
