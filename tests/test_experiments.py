@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from PIL import Image
@@ -50,7 +51,42 @@ def sources(tmp_path: Path) -> dict[str, Path]:
             image.save(folder / "sketchy" / class_name / f"n{photo}-1.png")
     for split, count in (("train", 40), ("valid", 20)):
         (folder / "tinystories" / f"{split}.txt").write_text("The cat saw a dog and ran home to sleep. " * count)
-    return {kind.name: kind for kind in folder.iterdir()}
+    write_classified(folder, draw)
+    write_tables(folder, draw)
+    return {kind.stem: kind for kind in folder.iterdir()}
+
+
+def write_classified(folder: Path, draw: np.random.Generator) -> None:
+    """Digits of 4x4 pixels with their classes, and two data sets of series of 12 steps."""
+    digits = folder / "classification_sequential_mnist"
+    digits.mkdir()
+    for split, count in (("train", 20), ("t10k", 10)):
+        images, labels = draw.integers(0, 256, (count, 4, 4), np.uint8), np.arange(count, dtype=np.uint8) % 10
+        header = struct.pack(">IIII", 0x803, *images.shape)
+        (digits / f"{split}-images-idx3-ubyte").write_bytes(header + images.tobytes())
+        (digits / f"{split}-labels-idx1-ubyte").write_bytes(struct.pack(">II", 0x801, count) + labels.tobytes())
+    for kind in ("arrow_head", "osu_leaf"):
+        series = folder / f"classification_{kind}"
+        series.mkdir()
+        for split in ("TRAIN", "TEST"):
+            np.savez(series / f"{kind}_{split}.npz", X=draw.normal(size=(12, 1, 12)), y=np.arange(12) % 3)
+
+
+def write_tables(folder: Path, draw: np.random.Generator) -> None:
+    """Two days of hourly weather of two airports, and readings of glucose, as `prepare.py` leaves them."""
+    hours = pd.date_range("2013-03-01", periods=96, freq="h")
+    for origin in ("EWR", "JFK"):
+        table = pd.DataFrame({"origin": origin, "time": hours, "regime": np.where(hours.day == 4, "storm", "")})
+        for column in ("temp", "dewp", "humid", "wind_speed", "precip", "pressure", "visib", "delay"):
+            table[column] = draw.normal(size=96)
+        table["scheduled"] = draw.integers(0, 3, 96)
+        table["cancelled"] = np.where(table["scheduled"] > 0, draw.integers(0, 3, 96), np.nan)
+        path = folder / "forecasting_weather.csv"
+        table.to_csv(path, mode="a", header=not path.exists(), index=False)
+    times = pd.date_range("2010-03-24 09:51", periods=96, freq="5min")
+    readings = pd.DataFrame({"datetime": times, "glucose": draw.integers(40, 200, 96), "regime": ""})
+    readings.loc[90:, "regime"] = "hypoglycemic"
+    readings.drop(index=50).to_csv(folder / "forecasting_glucose.csv", index=False)
 
 
 def changes(file: Path, sources: dict[str, Path], cache: Path) -> list[str]:
@@ -63,16 +99,19 @@ def changes(file: Path, sources: dict[str, Path], cache: Path) -> list[str]:
     for stage, options in content["stages"].items():
         least = {key: TINY.get(key, 2) for key in options.get("data") or {}}
         words += [f"stages.{stage}.data.{key}={value}" for key, value in least.items()]
-    if "path" in content["data"]["init_args"]:
+    if content["data"]["class_path"].endswith(("RasterDataModule", "TextDataModule")):
         words.append(f"data.init_args.cache_folder={cache}")
-    if name(file) in sources:
-        words.append(f"data.init_args.path={sources[name(file)]}")
-    return words
+    return words + of_sources(file, sources)
+
+
+def of_sources(file: Path, sources: dict[str, Path]) -> list[str]:
+    """What makes an experiment read its small files, if there are any."""
+    return [f"data.init_args.path={sources[key]}" for key in {name(file), full_name(file)} & set(sources)]
 
 
 @pytest.mark.parametrize("file", TRAINED, ids=full_name)
-def test_every_option_of_every_run_is_known(file: Path) -> None:
-    experiment = read_experiment(file)
+def test_every_option_of_every_run_is_known(file: Path, sources: dict[str, Path]) -> None:
+    experiment = read_experiment(file, of_sources(file, sources))
     assert experiment.name == full_name(file)
     check_data(experiment)
     planned = set()

@@ -70,6 +70,9 @@ def agrees(column: str, cell: str, own: pd.DataFrame, stages: pd.DataFrame) -> b
         return all(map(says, printed, 100 * own["accuracy"].agg(["min", "max"])))
     if column in MEANS:
         return all(says(number, own[MEANS[column]].mean()) for number in printed)
+    measured = column.strip("`")
+    if measured != column and measured in own:
+        return all(says(number, own[measured].mean()) for number in printed)
     if column in STAGES:
         measured, unit = ("drift_relative", 1) if "drift" in column else ("accuracy", 100)
         rows = stages[stages["reading"] == "teacher"] if column == "its teacher" else pd.concat([own, stages])
@@ -100,6 +103,8 @@ def wrong_cells(page: str, results: pd.DataFrame) -> list[str]:
             place, cell_of_method = cells[0], cells[header.index("method")]
             if header[0] == "method":
                 part = results
+            elif header[0] == "experiment":
+                part = results[results["experiment"].str.endswith(f"_{place}")]
             elif header[0] == "read at":
                 part = results[results["evaluation_difficulty"].eq(float(place))]
             else:

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from memtrain.networks import CausalTransformer, Interface, LinearRecurrence, StreamingModel
+from memtrain.networks import CausalTransformer, Interface, LinearAutoregression, LinearRecurrence, StreamingModel
 from memtrain.networks.generation import generate_tokens
 
 VOCABULARY = 5
@@ -17,10 +17,12 @@ def make(name: str, vocabulary_size: int = VOCABULARY) -> nn.Module:
     interface = Interface.of_tokens(vocabulary_size)
     if name == "causal transformer":
         return CausalTransformer(interface, 16, layers=2, heads=2, head_dimension=8)
+    if name == "linear autoregression":
+        return LinearAutoregression(interface, lags=8)
     return LinearRecurrence(interface, 16, layers=2, expansion=2)
 
 
-@pytest.fixture(params=["causal transformer", "linear recurrence"])
+@pytest.fixture(params=["causal transformer", "linear recurrence", "linear autoregression"])
 def name(request: pytest.FixtureRequest) -> str:
     return request.param
 

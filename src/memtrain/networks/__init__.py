@@ -18,6 +18,7 @@ from memtrain.networks.heads import (
     StudentT,
 )
 from memtrain.networks.interface import Interface
+from memtrain.networks.linear_autoregression import LinearAutoregression
 from memtrain.networks.linear_recurrence import LinearRecurrence
 from memtrain.networks.options import NetworkOptions
 from memtrain.networks.rnn import RNN
@@ -35,6 +36,7 @@ __all__ = [
     "InputDescription",
     "InputEncoder",
     "Interface",
+    "LinearAutoregression",
     "LinearRecurrence",
     "Mixture",
     "NegativeBinomial",

@@ -21,8 +21,9 @@ class BaselineModule(StageModule):
 
     Args:
         model: the model, called with the interface; in YAML a `class_path` with `init_args`:
-            `memtrain.networks.LinearRecurrence`, `memtrain.networks.CausalTransformer`, or a `torch.nn.Module` of your
-            own that is a `memtrain.networks.SequenceModel`. null: that of the `init_from` checkpoint, or else a
+            `memtrain.networks.LinearRecurrence`, `memtrain.networks.CausalTransformer`,
+            `memtrain.networks.LinearAutoregression`, or a `torch.nn.Module` of your own that is a
+            `memtrain.networks.SequenceModel`. null: that of the `init_from` checkpoint, or else a
             LinearRecurrence.
         kwargs: see StageModule.
     """
