@@ -97,8 +97,8 @@ def test_streamed_predictions_are_the_rnns_on_the_same_rows(
     assert [row["timestep"] for row in rows] == list(range(79))
     for i, name in enumerate(("warmth", "wind")):
         said = np.array([[row["targets"][name][level] for level in ("0.1", "0.5", "0.9")] for row in rows])
-        assert said == pytest.approx(quantiles[..., i], abs=1e-4)
-        assert [row["targets"][name]["mean"] for row in rows] == pytest.approx(said[:, 1].tolist(), abs=1e-4)
+        assert said == pytest.approx(quantiles[..., i], rel=1e-5, abs=1e-4)
+        assert [row["targets"][name]["mean"] for row in rows] == pytest.approx(said[:, 1].tolist(), rel=1e-5, abs=1e-4)
     without = rnn.outputs(inputs, torch.arange(79), torch.zeros_like(ahead))[0]  # type: ignore[operator]
     assert (parameters - without).abs().amax() > 0.1  # what is known ahead enters
 
@@ -316,7 +316,7 @@ def require_equal(outputs: OutputDescription, exported: Callable[[ExportStep, di
         expected = prediction(rnn.head, parameters[0].double(), 5)
         found = json.loads(written[0])
         assert found.pop("timestep") == timestep
-        assert flat(found) == pytest.approx(flat(expected), abs=1e-4)
+        assert flat(found) == pytest.approx(flat(expected), rel=1e-5, abs=1e-4)
 
 
 @needs_onnx

@@ -128,6 +128,14 @@ def test_a_followed_file_is_read_as_it_grows_and_again_from_where_it_was(send, w
 
 
 def test_a_signal_waits_for_the_end_of_what_must_not_be_cut() -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a command in the background ignores it
+    try:
+        check_that_signals_wait()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def check_that_signals_wait() -> None:
     interruption, done = Interruption(), []
 
     def work() -> None:

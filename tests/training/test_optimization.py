@@ -4,6 +4,7 @@ import logging
 
 import pytest
 import torch
+from lightning.pytorch.utilities import rank_zero_only
 from torch import nn
 
 from memtrain.training.optimization import adamw, warmup_schedule, warmup_within
@@ -37,8 +38,11 @@ def test_a_stage_of_a_few_steps_has_no_warm_up() -> None:
     assert rates(50, 19, "constant") == [1.0] * 19
 
 
-def test_the_log_says_once_that_a_warm_up_is_shortened(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO):
+def test_the_log_says_once_that_a_warm_up_is_shortened(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rank_zero_only, "rank", 0, raising=False)  # whatever process a test before has been
+    with caplog.at_level(logging.INFO, logger="lightning.pytorch.utilities.rank_zero"):
         rates(50, 1000, "constant")
         assert not caplog.messages
         rates(50, 75, "constant")
