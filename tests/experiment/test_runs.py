@@ -176,6 +176,7 @@ def half_a_second(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return timed
 
 
+@pytest.mark.slow
 def test_seconds_become_steps_once_and_timing_leaves_the_run_as_it_is(
     finished: Path, tmp_path: Path, half_a_second: list[str]
 ) -> None:
@@ -185,6 +186,7 @@ def test_seconds_become_steps_once_and_timing_leaves_the_run_as_it_is(
     assert not (tmp_path / "timing").exists()
 
 
+@pytest.mark.slow
 def test_all_stages_are_timed_in_turn_before_the_first_run_and_never_again(
     tmp_path: Path, half_a_second: list[str]
 ) -> None:
@@ -219,6 +221,7 @@ def test_all_seeds_of_a_method_have_as_many_steps_whatever_the_clock_says(
     assert [budget["steps"] for budget in budgets] == [20, 20]  # 4 s, the median of 0.1, 0.2 and 0.3 s a step
 
 
+@pytest.mark.slow
 def test_trials_with_other_rates_are_timed_once_and_with_other_batches_each(
     tmp_path: Path, half_a_second: list[str]
 ) -> None:
@@ -228,6 +231,7 @@ def test_trials_with_other_rates_are_timed_once_and_with_other_batches_each(
     assert len(half_a_second) == 3 * 2
 
 
+@pytest.mark.slow
 def test_a_stage_that_cannot_be_timed_stops_its_own_method_alone(
     tmp_path: Path, half_a_second: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -237,6 +241,7 @@ def test_a_stage_that_cannot_be_timed_stops_its_own_method_alone(
     assert "label_stride is 99" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_steps_that_were_timed_on_another_machine_are_kept_and_that_is_said(
     tmp_path: Path, half_a_second: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -274,6 +279,7 @@ def test_at_equal_sequential_flops_a_baselines_schedule_ends_there(tmp_path: Pat
     assert budget["steps"] != 200
 
 
+@pytest.mark.slow
 def test_a_run_at_equal_sequential_flops_costs_what_its_reference_costs(tmp_path: Path) -> None:
     """Eight steps of smt, whose cost is the same in each."""
     changes = ("methods={smt: [smt], bptt: [bptt]}", "equal_sequential_flops={reference: smt, methods: [bptt]}")
@@ -356,6 +362,7 @@ def test_a_continued_stage_names_where_it_was_begun_too(tmp_path: Path, monkeypa
     assert [origin["commit"] for origin in (*dmt["continued_from"], dmt["provenance"])] == ["new"]
 
 
+@pytest.mark.slow
 def test_other_work_on_the_machine_takes_no_steps_from_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def forward(module: Any, batch: Any, batch_idx: int) -> torch.Tensor:
         time.sleep(0.5)  # as if another process had the core
@@ -417,7 +424,8 @@ def test_a_measurement_writes_rows_and_a_figure(tmp_path: Path, capsys: pytest.C
 @pytest.mark.slow
 def test_a_whole_experiment_ends_in_a_comparison(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["run", str(FILE), "--output", str(tmp_path), "--jobs", "2"]
-    grid = "grid={options: {bptt: {bptt.model.learning_rate: [1e-3, 3e-3]}}, unequal: true, seeds: [9]}"
+    options = "options: {bptt: {bptt.model.learning_rate: [1e-3, 3e-3]}}"
+    grid = f"grid={{{options}, unequal: true, seeds: [9], at_chance: file}}"  # two steps leave no chance behind
     assert main([*words, "--set", grid]) == 0
     shown = capsys.readouterr().out
     assert "smt_dmt" in shown
@@ -425,7 +433,7 @@ def test_a_whole_experiment_ends_in_a_comparison(tmp_path: Path, capsys: pytest.
     rows = list(csv.DictReader((tmp_path / "comparison.csv").open()))
     assert len(rows) == 4 * 2  # smt_dmt with its teacher and its first stage, and bptt, at two lengths
     trials = list(csv.DictReader((tmp_path / "tuning.csv").open()))
-    assert [trial["chosen"] for trial in trials].count("True") == 1
+    assert [trial["method"] for trial in trials] == ["bptt", "bptt"]
 
 
 @pytest.mark.slow

@@ -385,6 +385,7 @@ def test_an_experiment_is_planned_once(tmp_path: Path, monkeypatch: pytest.Monke
     assert sorted(planned) == sorted(map(str, list_runs(experiment)))
 
 
+@pytest.mark.slow
 def test_a_file_is_read_as_utf8_whatever_the_locale(tmp_path: Path) -> None:
     file = tmp_path / "experiment.yaml"
     text = FILE.read_text(encoding="utf-8").replace("A tiny experiment", "A µ-experiment")

@@ -21,6 +21,7 @@ def test_one_batch_is_not_all_batches(value: float | None) -> None:
     assert [(type(found[name]), found[name]) for name in LIMITS] == [(type(value), value)] * 3
 
 
+@pytest.mark.slow
 def test_one_batch_is_not_all_batches_where_a_library_has_named_the_types_in_another_order() -> None:
     code = (
         "import typing; typing.Optional[typing.Union[float, int]]; import json, sys; from memtrain.fit import resolve;"

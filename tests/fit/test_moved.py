@@ -59,6 +59,7 @@ def test_a_stage_is_not_started_anew_after_the_stage_before_has_moved(
     assert "model.init_from is " in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_configuration_with_a_micro_sign_is_read_and_recorded_whatever_the_locale(tmp_path: Path) -> None:
     folder = tmp_path / "new"
     own = tmp_path / "own.yaml"
