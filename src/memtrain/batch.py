@@ -52,11 +52,8 @@ class SequenceBatch(NamedTuple):
 
     def at(self, timesteps: Tensor) -> "Targets":
         """The targets at some timesteps, int64 `[W]`."""
-        return Targets(*(None if part is None else part[:, timesteps] for part in self._targets))  # type: ignore[arg-type]
-
-    @property
-    def _targets(self) -> tuple[Tensor | None, ...]:
-        return self.targets, self.mask, self.ahead, self.regime
+        ahead, regime = (None if part is None else part[:, timesteps] for part in (self.ahead, self.regime))
+        return Targets(self.targets[:, timesteps], self.mask[:, timesteps], ahead, regime)
 
 
 class Targets(NamedTuple):

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from memtrain.data.blocks import Rows, Split, passes
+from memtrain.data.blocks import Passes, Rows, Split
 from memtrain.data.sampler import ENDLESS
 from memtrain.data.tokens import TokenDataset
 
@@ -35,9 +35,9 @@ class ArrayDataset(TokenDataset):
                 raise ValueError(f"The {name} of the {split} split are {array.dtype}, but tokens must be integers.")
         super().__init__(ENDLESS if split == "train" else min(samples, len(inputs)))
         self.inputs, self.targets = inputs, targets
-        self.passes = passes(seed, len(inputs)) if split == "train" else None
+        self.passes = Passes(split, seed, len(inputs))
 
     def rows(self, indices: NDArray[np.int64]) -> Rows:
         """Return inputs and targets, int64 `[B, T]`, of the samples at `indices` `[B]`."""
-        chosen = indices if self.passes is None else self.passes.take(indices)[0]
+        chosen = self.passes.rows(indices)
         return self.inputs[chosen].astype(np.int64), self.targets[chosen].astype(np.int64)

@@ -76,9 +76,23 @@ class Blocks:
         return tuple(np.concatenate(column)[order] for column in columns)
 
 
-def passes(seed: int, samples: int) -> Blocks:
-    """A training stream of so many samples: all of them in one random order after another, `take(indices)[0]`."""
-    return Blocks(draw_order, seed, "train", size=samples)
+class Passes:
+    """Which row of a split that is at hand each sample is.
+
+    Training goes through all rows in one random order after another; in evaluation a sample is the row of its position.
+
+    Args:
+        split: "train", "val" or "test".
+        seed: the run's seed (training split only).
+        rows: how many there are.
+    """
+
+    def __init__(self, split: Split, seed: int, rows: int) -> None:
+        self.order = Blocks(draw_order, seed, "train", size=rows) if split == "train" else None
+
+    def rows(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the rows of the samples at `indices`, int64 `[B]` each."""
+        return indices if self.order is None else self.order.take(indices)[0]
 
 
 def draw_order(generator: np.random.Generator, count: int) -> tuple[NDArray[np.int64]]:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from memtrain.data.blocks import EVALUATION_SEED, Split, passes
+from memtrain.data.blocks import EVALUATION_SEED, Passes, Split
 from memtrain.data.classification_files import read_splits
 from memtrain.data.labels import numbered
 from memtrain.data.numbers import NumberDataModule, NumberDataset, NumberRows
@@ -62,11 +62,11 @@ class SeriesDataset(NumberDataset):
         super().__init__(ENDLESS if split == "train" else min(samples, count))
         self.inputs = channels.pack(series.values)
         self.last, self.classes = series.lengths - 1, series.classes
-        self.passes = passes(seed, count) if split == "train" else None
+        self.passes = Passes(split, seed, count)
 
     def rows(self, indices: NDArray[np.int64]) -> NumberRows:
         """Return the samples at `indices` `[B]`."""
-        chosen = indices if self.passes is None else self.passes.take(indices)[0]
+        chosen = self.passes.rows(indices)
         inputs = self.inputs[chosen]
         mask = np.arange(inputs.shape[1]) == self.last[chosen, None]
         return NumberRows(inputs, np.where(mask, self.classes[chosen, None], 0), mask)

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from memtrain.data.blocks import EVALUATION_SEED, Split, passes
+from memtrain.data.blocks import EVALUATION_SEED, Passes, Split
 from memtrain.data.episode_files import Episodes, Rows, read_episodes
 from memtrain.data.numbers import NumberDataModule, NumberDataset, NumberRows
 from memtrain.data.sampler import ENDLESS
@@ -54,12 +54,12 @@ class EpisodeDataset(NumberDataset):
         self.first = np.repeat(episodes.starts, counts) + within(counts) * stride
         self.end = np.repeat(episodes.starts + episodes.lengths, counts)
         super().__init__(ENDLESS if split == "train" else min(samples, len(self.first)))
-        self.passes = passes(seed, len(self.first)) if split == "train" else None
+        self.passes = Passes(split, seed, len(self.first))
         self.table = table_of(episodes)
 
     def rows(self, indices: NDArray[np.int64]) -> NumberRows:
         """See `NumberDataset.rows`."""
-        chosen = indices if self.passes is None else self.passes.take(indices)[0]
+        chosen = self.passes.rows(indices)
         at = self.first[chosen, None] + np.arange(self.window + 1)  # one row more, which the last target lies in
         inside = at < self.end[chosen, None]
         at = np.where(inside, at, 0)

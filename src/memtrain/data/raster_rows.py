@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memtrain.batch import IGNORE_INDEX
-from memtrain.data.blocks import Rows, Split, passes
+from memtrain.data.blocks import Passes, Rows, Split
 from memtrain.data.sampler import ENDLESS
 from memtrain.data.token_file import TokenFile
 from memtrain.data.tokens import TokenDataset
@@ -35,7 +35,7 @@ class ImageDataset(TokenDataset):
         super().__init__(ENDLESS if split == "train" else min(samples, images))
         self.stream = stream
         self.order = order
-        self.passes = passes(seed, images) if split == "train" else None
+        self.passes = Passes(split, seed, images)
 
     def rows(self, indices: NDArray[np.int64]) -> Rows:
         """Return inputs and targets, int64 `[B, T]`, of the samples at `indices` `[B]`."""
@@ -44,7 +44,7 @@ class ImageDataset(TokenDataset):
 
     def images(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return which images stand at `indices`, int64 `[B]` each."""
-        return indices if self.passes is None else self.passes.take(indices)[0]
+        return self.passes.rows(indices)
 
     def pixels(self, images: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the pixels of `images` `[B]` in the order of the timesteps, int64 `[B, T]`."""

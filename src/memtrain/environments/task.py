@@ -12,10 +12,9 @@ from gymnasium.spaces import Box, Discrete
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
+from memtrain.data.episode_files import Rows
 from memtrain.limits import require_at_least
 from memtrain.networks.interface import class_path
-
-Rows = NDArray[np.float64]
 
 
 class Policy(Protocol):

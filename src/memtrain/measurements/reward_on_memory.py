@@ -1,6 +1,7 @@
 """What a memory that was cloned from an expert is worth when reward comes: policy gradient on finished runs."""
 
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import matplotlib
@@ -75,8 +76,8 @@ def reward_on_memory(
                     )
                     last = slice(-max(1, played // episodes), None)  # as many episodes as the cloned policy played
                     row = {
-                        "success": float(pd.Series(learned.success[last]).mean()),
-                        "return": float(pd.Series(learned.returns[last]).mean()),
+                        "success": fmean(learned.success[last]),
+                        "return": fmean(learned.returns[last]),
                     }
                 rows.append({**known, "way": way, **row})
     return rows, draw(pd.DataFrame(rows))

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from memtrain.data.blocks import Split, passes
+from memtrain.data.blocks import Passes, Split
 from memtrain.data.numbers import NumberDataset, NumberRows
 from memtrain.data.sampler import ENDLESS
 
@@ -128,15 +128,15 @@ class TableDataset(NumberDataset):
     ) -> None:
         count = len(windows.starts)
         self.table, self.windows, self.length, self.lead = rows, windows, length, lead
-        self.passes = passes(seed, count) if split == "train" else None
-        if self.passes is None and samples < count:
+        self.passes = Passes(split, seed, count)
+        if split != "train" and samples < count:
             self.windows = windows.take(np.linspace(0, count - 1, samples).astype(np.int64))
         super().__init__(ENDLESS if split == "train" else len(self.windows.starts))
 
     def rows(self, indices: NDArray[np.int64]) -> NumberRows:
         """See `NumberDataset.rows`; an index operation."""
         table, nothing = self.table, len(self.table.inputs) - 1
-        chosen = indices if self.passes is None else self.passes.take(indices)[0]
+        chosen = self.passes.rows(indices)
         starts, lows, highs = (positions[:, None] for positions in self.windows.take(chosen))
         at = starts + np.arange(self.length)
         inputs = np.where(at < highs, at, nothing)
